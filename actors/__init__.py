@@ -1,0 +1,1 @@
+"""Who decides: actors, and the turn that runs them. Pure."""

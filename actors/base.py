@@ -1,0 +1,225 @@
+"""What an actor is, and what it may ask for; performed, all or nothing, after its turn is on disk.
+
+An actor is a plain class with ``receive(message, ctx)``. It changes its own state and asks ``ctx``
+for effects; it never waits and reads no clock, randomness, socket, file, database or process.
+"""
+
+from typing import Any, Protocol
+
+import msgspec
+
+from ..protocol.commands import Command, TaskExecuteRequest
+from ..protocol.launch import Collection, Launch
+from ..protocol.rows import Row, Versioned
+
+
+class Context(Protocol):
+    """Given to ``receive``; the same two clocks for the whole turn."""
+
+    now_ms: int  # monotonic: for waits
+    wall_ms: int  # epoch: for rows and for people
+    peer: bytes  # routing id the command came from; empty for what comes from inside
+    sender: str  # the name that belongs to the peer's key; empty for what comes from inside
+
+    @property
+    def stalled_ms(self) -> int:
+        """For how long the present commit has been failing; 0: it is not."""
+
+    def tell(self, actor: str, message: object) -> None:
+        """Put ``message`` into another actor's mailbox of this node, to be read this turn."""
+
+    def next_turn(self, message: object) -> None:
+        """Send oneself the rest of a long work, after what else has arrived."""
+
+    def send(self, peer: bytes, command: Command) -> None:
+        """Send once, when the turn is on disk; it may be lost, late or repeated, never altered."""
+
+    def send_now(self, peer: bytes, command: Command) -> None:
+        """Send ahead of the commit: only what reveals no task state (DESIGN section 4)."""
+
+    def write(self, row: Versioned) -> None:
+        """Count the row's change and let the turn's commit take its image."""
+
+    def append(self, row: Row) -> None:
+        """Add a row that never changes."""
+
+    def put(self, row: Row) -> None:
+        """The worker's journal: insert or replace by key."""
+
+    def delete(self, table: type[Row], key: object) -> None:
+        """The worker's journal: delete by key."""
+
+    def new_id(self, kind: str) -> int:
+        """The next id of ``kind``, a field of `Counters`."""
+
+    def load(self, name: str, *key: object) -> None:
+        """Read by index after this turn's commit; answered by `Loaded` with the same name, key."""
+
+    def query(self, name: str, token: object, *key: object) -> None:
+        """Read for people: committed rows, another thread, no order; answered by `Queried`."""
+
+    def set_timer(self, name: str, after_ms: int) -> None:
+        """`Timer(name)` comes after ``after_ms``; an earlier timer of that name is replaced."""
+
+    def perform(self, effect: "Effect") -> None:
+        """Ask the outside world, after the commit; answered by the message the effect names."""
+
+    def inspect(self) -> list[dict[str, Any]]:
+        """The node's mailboxes as `debug mailboxes` shows them."""
+
+    def recovered(self) -> None:
+        """The node's state is rebuilt: let everything in."""
+
+
+class Actor(Protocol):
+    """One mailbox, one message at a time."""
+
+    def receive(self, message: Any, ctx: Context) -> None:
+        """Change own state, ask for effects."""
+
+    def held(self) -> int:
+        """How much the actor itself keeps back: ready, delayed, unacknowledged, open."""
+
+
+# --- what the world tells -----------------------------------------------------------------------
+
+
+class Boot(msgspec.Struct, frozen=True):
+    """The node has started; told to each actor once, first."""
+
+
+class Timer(msgspec.Struct, frozen=True):
+    """A timer of this actor fired."""
+
+    name: str
+
+
+class Loaded(msgspec.Struct, frozen=True):
+    """Answer to ``load``: the rows found, none if there are none."""
+
+    name: str
+    key: tuple[Any, ...]
+    rows: list[Any]
+
+
+class Queried(msgspec.Struct, frozen=True):
+    """Answer to ``query``: a document, or None where nothing was found."""
+
+    name: str
+    token: Any
+    document: Any
+
+
+class PeerLost(msgspec.Struct, frozen=True):
+    """Frames to this peer cannot be delivered."""
+
+    peer: bytes
+
+
+class LinkChanged(msgspec.Struct, frozen=True):
+    """A worker's link to its master went up or down."""
+
+    up: bool
+
+
+class Vitals(msgspec.Struct, frozen=True):
+    """The worker's machine, measured now and then."""
+
+    load: float
+    memory_free_bytes: int
+    disk_free_bytes: int
+    hub_lag_ms: int
+
+
+class WardenSaid(msgspec.Struct, frozen=True):
+    """A message of the warden (tables at the top of ``actors/worker/warden.py``)."""
+
+    message: dict[str, Any]
+
+
+class Prepared(msgspec.Struct, frozen=True):
+    """Answer to `Prepare`: what to launch; ``launch`` None needs no process (noop)."""
+
+    dispatch_id: int
+    launch: Launch | None
+    problem: str = ""  # why it cannot be begun; the attempt fails with reason ``preflight``
+
+
+class Collected(msgspec.Struct, frozen=True):
+    """Answer to `Collect`: what the ended process left behind."""
+
+    dispatch_id: int
+    collection: Collection
+
+
+class OnDisk(msgspec.Struct, frozen=True):
+    """Answer to `TellWhenOnDisk`."""
+
+    about: Any
+
+
+class LogPage(msgspec.Struct, frozen=True):
+    """Answer to `ReadLog`."""
+
+    token: Any
+    data: bytes
+    size: int
+    exists: bool
+
+
+# --- what actors ask of it ----------------------------------------------------------------------
+
+
+class Effect(msgspec.Struct, frozen=True):
+    """Base of what is performed after the commit."""
+
+
+class Prepare(Effect, frozen=True):
+    """Make the attempt's folder and files on the file thread; repeatable. → `Prepared`."""
+
+    request: TaskExecuteRequest
+
+
+class Collect(Effect, frozen=True):
+    """Read outputs and the log's end on the file thread; repeatable. → `Collected`."""
+
+    dispatch_id: int
+    task_type: str
+    log: str
+    exit_code: int
+    outputs: dict[str, Any]
+    required: list[str]
+
+
+class Discard(Effect, frozen=True):
+    """Remove the attempt's working folder; its log stays."""
+
+    dispatch_id: int
+
+
+class ReadLog(Effect, frozen=True):
+    """A page of a log by name. → `LogPage`."""
+
+    token: Any
+    log: str
+    offset: int
+    limit: int
+
+
+class ToWarden(Effect, frozen=True):
+    """A message for the warden, in order with the others. → `WardenSaid`."""
+
+    message: dict[str, Any]
+
+
+class TellWhenOnDisk(Effect, frozen=True):
+    """Tell me when this turn is on disk. → `OnDisk`."""
+
+    about: Any
+
+
+class Leave(Effect, frozen=True):
+    """The node ends itself, its last turn committed."""
+
+    reason: str
+    end_warden: bool = False

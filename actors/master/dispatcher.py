@@ -1,0 +1,325 @@
+"""Master actor: who runs what; the only sender of requests and kills to workers.
+
+Ready keys wait in one queue per (group, type), first come first served across the types of a
+group; a key goes to the least loaded worker that takes it. Invariants: a worker never has more
+live dispatches than slots; nothing is sent to a full, silent or draining worker; every request and
+every kill without an answer is repeated by the table in ``actors/backoff.py``.
+"""
+
+import heapq
+from collections import deque
+from typing import assert_never
+
+from ...protocol.commands import (
+    HeartbeatAck,
+    TaskExecuteRequest,
+    TaskExecuteRequestAck,
+    TaskKillRequest,
+    TaskKillResponse,
+)
+from ..backoff import repeat_after_ms
+from ..base import Boot, Context, Timer
+from .messages import (
+    Answered,
+    DrainAll,
+    Ended,
+    NotPlaced,
+    Occupied,
+    Place,
+    Placed,
+    Ready,
+    Return,
+    SendAgain,
+    SendKill,
+    WorkerBeat,
+    WorkerSilent,
+    WorkerUp,
+)
+
+Inbox = (
+    Boot
+    | Timer
+    | Ready
+    | Placed
+    | NotPlaced
+    | Answered
+    | Occupied
+    | Ended
+    | SendAgain
+    | SendKill
+    | WorkerUp
+    | WorkerBeat
+    | WorkerSilent
+    | DrainAll
+    | TaskExecuteRequestAck
+    | TaskKillResponse
+)
+
+
+class Slots:
+    """A worker as the dispatcher sees it. ``live``: dispatch_id → task instance id."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.boot = ""
+        self.peer = b""
+        self.groups: list[str] = []
+        self.types: frozenset[str] = frozenset()
+        self.count = 0
+        self.live: dict[int, int] = {}
+        self.placed_max = 0  # highest dispatch_id given to it by this master
+        self.silent = True
+        self.draining = False
+        self.refused_at_beat: int | None = None  # it said no: wait for a later beat with room
+        self.refused_types: set[str] = set()
+        self.beat = 0
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it may be given anything."""
+        return not (self.silent or self.draining or self.refused_at_beat is not None) and (
+            len(self.live) < self.count
+        )
+
+    def takes(self, group: str, task_type: str) -> bool:
+        """Whether it is of the group and has the type."""
+        return (
+            group in self.groups and task_type in self.types and task_type not in self.refused_types
+        )
+
+
+class Unanswered:
+    """A request or a kill that is repeated until the worker answers."""
+
+    def __init__(self, worker: str, command: TaskExecuteRequest | TaskKillRequest) -> None:
+        self.worker = worker
+        self.command = command
+        self.sent = 0
+        self.due_ms = 0
+
+
+class Dispatcher:
+    """Owns the ready queues, the slots, and what is unanswered."""
+
+    def __init__(self, epoch: int) -> None:
+        self.epoch = epoch
+        #: (group, type) → (ticket, task instance id), oldest first.
+        self.queues: dict[tuple[str, str], deque[tuple[int, int]]] = {}
+        self.delayed: list[tuple[int, int, Ready]] = []
+        self.tickets = 0
+        self.workers: dict[str, Slots] = {}
+        self.requests: dict[int, Unanswered] = {}
+        self.kills: dict[int, Unanswered] = {}
+        self.stopping = False
+        self.timer_ms: int | None = None  # when the one timer fires
+
+    def held(self) -> int:
+        """Keys ready or delayed, and commands without an answer."""
+        waiting = sum(len(queue) for queue in self.queues.values()) + len(self.delayed)
+        return waiting + len(self.requests) + len(self.kills)
+
+    def receive(self, message: Inbox, ctx: Context) -> None:
+        """See the module's docstring."""
+        match message:
+            case Boot():
+                return
+            case Ready():
+                self._enqueue(message, ctx)
+            case Placed():
+                self._repeat_from_now(self.requests, message.worker, message.request, ctx)
+                return
+            case NotPlaced() | Ended():
+                self._free(message.worker, message.dispatch_id)
+            case Answered():
+                self.requests.pop(message.dispatch_id, None)
+                return
+            case Occupied():
+                live = self._slots(message.worker).live
+                live[message.dispatch_id] = message.task_instance_id
+                return
+            case SendAgain():
+                self._repeat_from_now(self.requests, message.worker, message.request, ctx)
+                return
+            case SendKill():
+                self._repeat_from_now(self.kills, message.worker, message.request, ctx)
+                return
+            case WorkerUp():
+                self._take_up(message, ctx)
+            case WorkerBeat():
+                self._hear(message, ctx)
+            case WorkerSilent():
+                self._slots(message.worker).silent = True
+                return
+            case DrainAll():
+                self.stopping = True
+            case TaskExecuteRequestAck():
+                self._request_answered(message, ctx)
+            case TaskKillResponse():
+                self._kill_answered(message, ctx)
+                return
+            case Timer():
+                self._look_at_due(ctx)
+            case _:
+                assert_never(message)
+        self._place(ctx)
+
+    # --- queues ---------------------------------------------------------------------------------
+
+    def _enqueue(self, ready: Ready, ctx: Context) -> None:
+        self.tickets += 1
+        if ready.wait_ms > 0:
+            due = (ctx.now_ms + ready.wait_ms, self.tickets, ready)
+            heapq.heappush(self.delayed, due)
+            self._arm(due[0], ctx)
+            return
+        queue = self.queues.setdefault((ready.group, ready.task_type), deque())
+        if ready.first:  # it had its turn before: back to the head
+            queue.appendleft((0, ready.task_instance_id))
+        else:
+            queue.append((self.tickets, ready.task_instance_id))
+
+    def _place(self, ctx: Context) -> None:
+        if self.stopping:
+            return
+        for key in [key for key, queue in self.queues.items() if not queue]:
+            del self.queues[key]
+        while (chosen := self._choose()) is not None:
+            key, slots = chosen
+            _, task_instance_id = self.queues[key].popleft()
+            dispatch_id = ctx.new_id("dispatch")
+            slots.live[dispatch_id] = task_instance_id
+            slots.placed_max = dispatch_id
+            place = Place(task_instance_id, slots.name, slots.boot, dispatch_id)
+            ctx.tell("event_persister", place)
+
+    def _choose(self) -> tuple[tuple[str, str], Slots] | None:
+        """The oldest key that some worker takes, and the least loaded of those workers."""
+        best: tuple[int, tuple[str, str], Slots] | None = None
+        open_workers = [slots for slots in self.workers.values() if slots.is_open]
+        if not open_workers:
+            return None
+        for key, queue in self.queues.items():
+            if not queue or (best is not None and best[0] <= queue[0][0]):
+                continue
+            takers = [slots for slots in open_workers if slots.takes(*key)]
+            if takers:
+                least = min(takers, key=lambda slots: (len(slots.live) / slots.count, slots.name))
+                best = (queue[0][0], key, least)
+        return best and (best[1], best[2])
+
+    # --- workers --------------------------------------------------------------------------------
+
+    def _slots(self, worker: str) -> Slots:
+        return self.workers.setdefault(worker, Slots(worker))
+
+    def _free(self, worker: str, dispatch_id: int) -> None:
+        self.requests.pop(dispatch_id, None)
+        self.kills.pop(dispatch_id, None)
+        self._slots(worker).live.pop(dispatch_id, None)
+
+    def _take_up(self, up: WorkerUp, ctx: Context) -> None:
+        slots = self._slots(up.worker)
+        if slots.boot != up.boot:
+            slots.refused_types = set()
+            slots.beat = 0
+            for unanswered in (self.requests, self.kills):
+                for dispatch_id, entry in list(unanswered.items()):
+                    if entry.worker == up.worker and entry.command.to_boot != up.boot:
+                        del unanswered[dispatch_id]
+        slots.boot, slots.peer, slots.groups = up.boot, up.peer, up.groups
+        slots.types, slots.count = frozenset(up.types), up.slots
+        slots.silent, slots.draining, slots.refused_at_beat = False, False, None
+        for unanswered in (self.requests, self.kills):
+            for entry in unanswered.values():
+                if entry.worker == up.worker:
+                    self._send(entry, ctx)
+
+    def _hear(self, beat: WorkerBeat, ctx: Context) -> None:
+        slots = self._slots(beat.worker)
+        slots.peer, slots.silent, slots.draining = beat.peer, False, beat.draining
+        slots.beat = max(slots.beat, beat.number)
+        if slots.refused_at_beat is not None and (
+            beat.number > slots.refused_at_beat and beat.free_slots > 0
+        ):
+            slots.refused_at_beat = None
+        ack = HeartbeatAck(
+            number=beat.number,
+            epoch=self.epoch,
+            to_boot=beat.boot,
+            welcomed=True,
+            settled_below=self._settled_below(slots),
+        )
+        ctx.send_now(beat.peer, ack)
+
+    def _settled_below(self, slots: Slots) -> int:
+        """Everything below was placed there by this master and is answered, or never was."""
+        open_ids = [d for d, entry in self.requests.items() if entry.worker == slots.name]
+        open_ids += [d for d, entry in self.kills.items() if entry.worker == slots.name]
+        return min(open_ids, default=slots.placed_max + 1 if slots.placed_max else 0)
+
+    # --- answers --------------------------------------------------------------------------------
+
+    def _request_answered(self, ack: TaskExecuteRequestAck, ctx: Context) -> None:
+        entry = self.requests.get(ack.dispatch_id)
+        if entry is None or entry.worker != ctx.sender or ack.epoch != self.epoch:
+            return
+        if not ack.accepted and ack.reason == "fenced":
+            return  # a copy from before it was answered
+        del self.requests[ack.dispatch_id]
+        if ack.accepted:
+            return
+        slots = self._slots(entry.worker)
+        if ack.reason == "unknown_type":
+            slots.refused_types.add(entry.command.task_type)  # type: ignore[union-attr]
+        elif ack.reason != "never_began":
+            slots.refused_at_beat = slots.beat
+        self._return(entry, ack.dispatch_id, ack.reason, ctx)
+
+    def _kill_answered(self, answer: TaskKillResponse, ctx: Context) -> None:
+        entry = self.kills.get(answer.dispatch_id)
+        if entry is None or entry.worker != ctx.sender or answer.epoch != self.epoch:
+            return
+        del self.kills[answer.dispatch_id]
+        if answer.outcome == "never_began":
+            self.requests.pop(answer.dispatch_id, None)
+            self._return(entry, answer.dispatch_id, answer.outcome, ctx)
+
+    def _return(self, entry: Unanswered, dispatch_id: int, reason: str, ctx: Context) -> None:
+        self._slots(entry.worker).live.pop(dispatch_id, None)
+        task_instance_id = entry.command.task_instance_id
+        ctx.tell("event_persister", Return(task_instance_id, dispatch_id, reason))
+
+    # --- repeats --------------------------------------------------------------------------------
+
+    def _repeat_from_now(
+        self,
+        unanswered: dict[int, Unanswered],
+        worker: str,
+        command: TaskExecuteRequest | TaskKillRequest,
+        ctx: Context,
+    ) -> None:
+        entry = unanswered[command.dispatch_id] = Unanswered(worker, command)
+        self._send(entry, ctx)
+
+    def _send(self, entry: Unanswered, ctx: Context) -> None:
+        slots = self._slots(entry.worker)
+        entry.sent += 1
+        entry.due_ms = ctx.now_ms + repeat_after_ms(entry.sent)
+        self._arm(entry.due_ms, ctx)
+        if slots.boot == entry.command.to_boot:
+            ctx.send(slots.peer, entry.command)
+
+    def _look_at_due(self, ctx: Context) -> None:
+        self.timer_ms = None
+        while self.delayed and self.delayed[0][0] <= ctx.now_ms:
+            _, _, ready = heapq.heappop(self.delayed)
+            self._enqueue(Ready(ready.task_instance_id, ready.group, ready.task_type), ctx)
+        for unanswered in (self.requests, self.kills):
+            for entry in unanswered.values():
+                if entry.due_ms <= ctx.now_ms:
+                    self._send(entry, ctx)
+
+    def _arm(self, due_ms: int, ctx: Context) -> None:
+        if self.timer_ms is None or due_ms < self.timer_ms:
+            self.timer_ms = due_ms
+            ctx.set_timer("due", max(0, due_ms - ctx.now_ms))

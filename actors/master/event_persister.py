@@ -1,0 +1,546 @@
+"""Master actor: the state of every live task instance, and the only writer of its row.
+
+Callbacks come from workers, orders from the workflow executor, placements from the dispatcher,
+listings from the registry. Invariants: every change of a row fits the table of transitions and is
+appended as an event in the same commit; a callback is judged in the order unknown, dispatch, seq,
+state; an Ack is asked for in the turn that writes what it acknowledges; not in memory is not
+unknown: the row is loaded first, and messages for it wait behind the load.
+"""
+
+import json
+from typing import Any, assert_never
+
+from ...protocol.commands import (
+    AttemptReport,
+    TaskExecuteResponse,
+    TaskExecuteResponseAck,
+    TaskExecuteRunning,
+    TaskExecuteRunningAck,
+    TaskKillRequest,
+    Verdict,
+)
+from ...protocol.rows import DeadLetter, TaskAttempt, TaskEvent, TaskInstanceRow
+from ...protocol.states import (
+    TASK_FINAL,
+    TASK_TO_FAIL_OVER,
+    Event,
+    TaskState,
+    fits,
+)
+from ..base import Boot, Context, Loaded
+from .messages import (
+    AdmitInstance,
+    Answered,
+    CloseNodes,
+    CreateTasks,
+    Ended,
+    EndInstance,
+    InstanceTouched,
+    Judge,
+    KillTasks,
+    NotPlaced,
+    Occupied,
+    Place,
+    Placed,
+    Ready,
+    RecoverTasks,
+    Retry,
+    Return,
+    SendAgain,
+    SendKill,
+    TaskEnded,
+    Verdicts,
+)
+from .reconcile import judge_listed, judge_missing
+from .requests import Instance, compose, ids
+
+T, E = TaskState, Event
+ME = "event_persister"
+#: What a worker may report as an end, and the event that it is.
+ENDS = {
+    "SUCCESS": (T.SUCCESS, E.RESULT),
+    "FAILURE": (T.FAILURE, E.RESULT),
+    "KILL": (T.KILL, E.RESULT),
+    "NEED_FAULT_TOLERANCE": (T.NEED_FAULT_TOLERANCE, E.LOST),
+}
+Callback = TaskExecuteRunning | TaskExecuteResponse
+
+Inbox = (
+    Boot
+    | Loaded
+    | AdmitInstance
+    | RecoverTasks
+    | CreateTasks
+    | CloseNodes
+    | Retry
+    | KillTasks
+    | EndInstance
+    | Place
+    | Return
+    | Judge
+    | TaskExecuteRunning
+    | TaskExecuteResponse
+)
+
+
+class Waiting:
+    """A callback behind a load of its row."""
+
+    def __init__(self, callback: Callback, ctx: Context) -> None:
+        self.callback, self.peer, self.sender = callback, ctx.peer, ctx.sender
+
+
+class Judging:
+    """A listing of which some rows are still being loaded."""
+
+    def __init__(self, judge: Judge) -> None:
+        self.judge = judge
+        self.verdicts: list[Verdict] = []
+        self.loading: dict[int, AttemptReport] = {}
+
+
+class EventPersister:
+    """Owns the rows of all tasks of live instances."""
+
+    def __init__(self, master: int, epoch: int, kill_grace_ms: int) -> None:
+        self.master = master
+        self.epoch = epoch
+        self.kill_grace_ms = kill_grace_ms
+        self.instances: dict[int, Instance] = {}
+        self.tasks: dict[int, TaskInstanceRow] = {}
+        self.waiting: dict[int, list[Waiting]] = {}  # task instance id → behind its load
+        self.judging: dict[str, Judging] = {}
+
+    def held(self) -> int:
+        """Callbacks and listings behind a load."""
+        return sum(len(waiting) for waiting in self.waiting.values()) + len(self.judging)
+
+    def receive(self, message: Inbox, ctx: Context) -> None:
+        """See the module's docstring."""
+        match message:
+            case Boot():
+                return
+            case AdmitInstance():
+                instance = message.instance
+                self.instances[instance.id] = Instance(instance, message.version)
+            case RecoverTasks():
+                for row in message.rows:
+                    self._recover(row, ctx)
+            case CreateTasks():
+                for node in message.nodes:
+                    self._create(message.workflow_instance_id, node, ctx)
+            case CloseNodes():
+                for node, state, reason in message.nodes:
+                    self._close(message.workflow_instance_id, node, state, reason, ctx)
+            case Retry():
+                self._retry(message, ctx)
+            case KillTasks():
+                for row in list(self.instances[message.workflow_instance_id].rows.values()):
+                    self._kill(row, message.reason, ctx)
+            case EndInstance():
+                for row in self.instances.pop(message.workflow_instance_id).rows.values():
+                    del self.tasks[row.id]
+            case Place():
+                self._place(message, ctx)
+            case Return():
+                self._take_back(message, ctx)
+            case TaskExecuteRunning() | TaskExecuteResponse():
+                self._take_callback(message, ctx)
+            case Judge():
+                self._judge(message, ctx)
+            case Loaded():
+                self._take_loaded(message, ctx)
+            case _:
+                assert_never(message)
+
+    # --- rows: made, closed, tried again ---------------------------------------------------------
+
+    def _create(self, workflow_instance_id: int, node: int, ctx: Context) -> None:
+        row = self._new_row(workflow_instance_id, node, T.SUBMITTED_SUCCESS, ctx)
+        self._record(row, E.SUBMIT, None, ctx, actor="workflow_executor")
+        ctx.tell("dispatcher", self._ready(row))
+
+    def _close(
+        self, workflow_instance_id: int, node: int, state: TaskState, reason: str, ctx: Context
+    ) -> None:
+        row = self._new_row(workflow_instance_id, node, state, ctx)
+        row.attempt = row.try_no = 0
+        row.reason, row.end_time = reason, ctx.wall_ms
+        self._record(row, E.SKIP, None, ctx, actor="workflow_executor")
+
+    def _new_row(
+        self, workflow_instance_id: int, node: int, state: TaskState, ctx: Context
+    ) -> TaskInstanceRow:
+        instance = self.instances[workflow_instance_id]
+        task = instance.version.definition.tasks[node]
+        row = TaskInstanceRow(
+            id=ctx.new_id("task_instance"),
+            workflow_instance_id=workflow_instance_id,
+            node=node,
+            name=task.name,
+            type=task.type,
+            state=state,
+            submit_time=ctx.wall_ms,
+        )
+        self.tasks[row.id] = instance.rows[node] = row
+        return row
+
+    def _ready(self, row: TaskInstanceRow, wait_ms: int = 0, *, first: bool = False) -> Ready:
+        task = self.instances[row.workflow_instance_id].version.definition.tasks[row.node]
+        return Ready(row.id, task.worker_group, row.type, wait_ms, first)
+
+    def _retry(self, retry: Retry, ctx: Context) -> None:
+        row = self.tasks[retry.task_instance_id]
+        assert row.state in (T.FAILURE, T.NEED_FAULT_TOLERANCE), row.state
+        ctx.append(_evidence(row))
+        row.state = T.SUBMITTED_SUCCESS
+        row.attempt += 1
+        row.try_no += retry.costs_try
+        row.failover_no += retry.costs_failover
+        row.eligible_at = ctx.wall_ms + retry.wait_ms if retry.wait_ms else 0
+        row.worker = row.boot = row.host = row.pid = row.exit_code = None
+        row.dispatch_id = row.seq = 0
+        row.start_time = row.end_time = None
+        row.reason = row.message = row.tail = ""
+        row.outputs = "{}"
+        row.submit_time = ctx.wall_ms
+        self._record(row, E.SUBMIT, None, ctx, actor="workflow_executor")
+        ctx.tell("dispatcher", self._ready(row, retry.wait_ms))
+
+    def _kill(self, row: TaskInstanceRow, reason: str, ctx: Context) -> None:
+        if row.state == T.SUBMITTED_SUCCESS:
+            row.kill_reason = reason
+            self._end_killed(row, ctx)
+        elif row.state in TASK_TO_FAIL_OVER:
+            if row.kill_reason is None:
+                row.kill_reason = reason
+                ctx.write(row)
+                self._append_event(row, E.KILL, TaskState(row.state), ctx, detail=reason)
+            self._send_kill(row, ctx)
+
+    def _end_killed(self, row: TaskInstanceRow, ctx: Context) -> None:
+        before = TaskState(row.state)
+        row.state, row.reason, row.end_time = T.KILL, row.kill_reason or "killed", ctx.wall_ms
+        row.message = "killed before it began"
+        self._record(row, E.KILL, before, ctx)
+        self._tell_ended(row, ctx)
+
+    def _send_kill(self, row: TaskInstanceRow, ctx: Context) -> None:
+        assert row.worker is not None
+        assert row.boot is not None
+        request = TaskKillRequest(
+            **ids(row, self.epoch),
+            to_boot=row.boot,
+            reason="person",
+            grace_ms=self.kill_grace_ms,
+        )
+        ctx.tell("dispatcher", SendKill(row.worker, request))
+
+    # --- placing --------------------------------------------------------------------------------
+
+    def _place(self, place: Place, ctx: Context) -> None:
+        row = self.tasks.get(place.task_instance_id)
+        if row is None or row.state != T.SUBMITTED_SUCCESS:
+            ctx.tell("dispatcher", NotPlaced(place.worker, place.dispatch_id))
+            return
+        row.state, row.worker, row.boot = T.DISPATCH, place.worker, place.boot
+        row.dispatch_id, row.seq, row.eligible_at = place.dispatch_id, 0, 0
+        self._record(row, E.DISPATCH, T.SUBMITTED_SUCCESS, ctx, actor="dispatcher")
+        instance = self.instances[row.workflow_instance_id]
+        request, problem = compose(instance, row, self.epoch, self.kill_grace_ms)
+        if request is not None:
+            ctx.tell("dispatcher", Placed(place.worker, request))
+            return
+        row.state, row.reason, row.message = T.FAILURE, "bad_parameter", problem
+        row.end_time = ctx.wall_ms
+        self._record(row, E.RESULT, T.DISPATCH, ctx)
+        ctx.tell("dispatcher", NotPlaced(place.worker, place.dispatch_id))
+        self._tell_ended(row, ctx)
+
+    def _take_back(self, back: Return, ctx: Context) -> None:
+        row = self.tasks.get(back.task_instance_id)
+        if row is None or row.dispatch_id != back.dispatch_id or row.state != T.DISPATCH:
+            return
+        self._return_row(row, back.reason, ctx)
+
+    def _return_row(self, row: TaskInstanceRow, reason: str, ctx: Context) -> None:
+        """Certainly never begun: eligible again, or killed if that was asked."""
+        assert row.worker is not None
+        ctx.tell("dispatcher", Ended(row.worker, row.dispatch_id))
+        row.state = T.SUBMITTED_SUCCESS
+        self._record(row, E.RETURNED, T.DISPATCH, ctx, detail=reason)
+        if row.kill_reason is not None:
+            self._end_killed(row, ctx)
+        else:
+            ctx.tell("dispatcher", self._ready(row, first=True))
+
+    # --- callbacks ------------------------------------------------------------------------------
+
+    def _take_callback(self, callback: Callback, ctx: Context) -> None:
+        task_instance_id = callback.task_instance_id
+        row = self.tasks.get(task_instance_id)
+        if task_instance_id in self.waiting:
+            self.waiting[task_instance_id].append(Waiting(callback, ctx))
+        elif row is not None:
+            self._judge_callback(callback, row, ctx.peer, ctx.sender, ctx)
+        else:
+            self._load(task_instance_id, ctx)
+            self.waiting[task_instance_id].append(Waiting(callback, ctx))
+
+    def _load(self, task_instance_id: int, ctx: Context) -> None:
+        if task_instance_id not in self.waiting:
+            self.waiting[task_instance_id] = []
+            ctx.load("task", task_instance_id)
+
+    def _judge_callback(
+        self, callback: Callback, row: TaskInstanceRow, peer: bytes, sender: str, ctx: Context
+    ) -> None:
+        if callback.dispatch_id != row.dispatch_id or callback.attempt != row.attempt:
+            self._acknowledge(callback, "fenced", peer, ctx)
+            return
+        if sender != row.worker:
+            self._bury(callback, sender, "not_its_worker", ctx)
+            self._acknowledge(callback, "fenced", peer, ctx)
+            return
+        if callback.seq > row.seq:
+            self._apply(callback, row, ctx)
+        self._acknowledge(callback, "ok", peer, ctx)
+
+    def _apply(self, callback: Callback, row: TaskInstanceRow, ctx: Context) -> None:
+        before = TaskState(row.state)
+        row.seq = callback.seq
+        if isinstance(callback, TaskExecuteRunning):
+            after, event = T.RUNNING_EXECUTION, E.RUNNING
+        else:
+            after, event = ENDS.get(callback.status, (before, E.RESULT))
+        if not fits(before, event, after):
+            ctx.write(row)  # only its seq; what was said is kept as evidence
+            self._append_event(row, event, before, ctx, detail=_said(callback))
+            return
+        row.state = after
+        row.host, row.pid = callback.host, callback.pid
+        if callback.start_time is not None:
+            row.start_time = callback.start_time
+        if isinstance(callback, TaskExecuteResponse):
+            row.end_time, row.exit_code = callback.end_time, callback.exit_code
+            row.reason, row.message, row.tail = callback.reason, callback.message, callback.tail
+            row.outputs = json.dumps(callback.outputs)
+        self._record(row, event, before, ctx, actor=f"worker {row.worker}")
+        if after in TASK_FINAL:
+            assert row.worker is not None
+            ctx.tell("dispatcher", Ended(row.worker, row.dispatch_id))
+            self._tell_ended(row, ctx)
+        else:
+            ctx.tell("dispatcher", Answered(row.dispatch_id))
+
+    def _acknowledge(self, callback: Callback, outcome: str, peer: bytes, ctx: Context) -> None:
+        if isinstance(callback, TaskExecuteRunning):
+            kind: Any = TaskExecuteRunningAck
+        else:
+            kind = TaskExecuteResponseAck
+        ack = kind(**ids(callback, callback.epoch), seq=callback.seq, outcome=outcome)
+        ctx.send(peer, ack)
+
+    # --- reconciliation -------------------------------------------------------------------------
+
+    def _judge(self, judge: Judge, ctx: Context) -> None:
+        judging = self.judging[judge.worker] = Judging(judge)
+        for report in judge.attempts:
+            if report.task_instance_id in self.tasks:
+                continue
+            judging.loading[report.task_instance_id] = report
+            self._load(report.task_instance_id, ctx)
+        if not judging.loading:
+            self._conclude_judging(judging, ctx)
+
+    def _conclude_judging(self, judging: Judging, ctx: Context) -> None:
+        """All rows are known: verdicts first, so that the Welcome leaves before any request."""
+        judge = judging.judge
+        del self.judging[judge.worker]
+        listed = [r for r in judge.attempts if r.task_instance_id in self.tasks]
+        verdicts = [*judging.verdicts, *(self._verdict(r, judge) for r in listed)]
+        ctx.tell("registry", Verdicts(judge.worker, judge.boot, verdicts))
+        for report in listed:
+            row = self.tasks[report.task_instance_id]
+            if self._is_its_own(row, report, judge):
+                self._apply_judgement(
+                    row, judge_listed(TaskState(row.state), report.phase), judge, ctx
+                )
+        if judge.judge_missing:
+            self._judge_missing(judge, ctx)
+
+    def _judge_missing(self, judge: Judge, ctx: Context) -> None:
+        listed = {report.dispatch_id for report in judge.attempts}
+        for row in list(self.tasks.values()):
+            if (
+                row.worker == judge.worker
+                and row.state in TASK_TO_FAIL_OVER
+                and row.dispatch_id not in listed
+            ):
+                judgement = judge_missing(
+                    TaskState(row.state),
+                    same_boot=row.boot == judge.boot,
+                    known_journal=judge.known_journal,
+                )
+                self._apply_judgement(row, judgement, judge, ctx)
+
+    def _is_its_own(self, row: TaskInstanceRow, report: AttemptReport, judge: Judge) -> bool:
+        return row.worker == judge.worker and row.dispatch_id == report.dispatch_id
+
+    def _verdict(self, report: AttemptReport, judge: Judge) -> Verdict:
+        row = self.tasks[report.task_instance_id]
+        keeps = (
+            self._is_its_own(row, report, judge)
+            and judge_listed(TaskState(row.state), report.phase) == "keep"
+        )
+        verdict = "keep" if keeps else "fenced"
+        return Verdict(report.task_instance_id, report.dispatch_id, verdict)
+
+    def _apply_judgement(
+        self, row: TaskInstanceRow, judgement: str, judge: Judge, ctx: Context
+    ) -> None:
+        before = TaskState(row.state)
+        match judgement:
+            case "keep":
+                ctx.tell("dispatcher", Answered(row.dispatch_id))
+                if row.boot != judge.boot:
+                    row.boot = judge.boot
+                    self._record(row, E.KEPT, before, ctx)
+                if row.kill_reason is not None:
+                    self._send_kill(row, ctx)
+            case "again":
+                instance = self.instances[row.workflow_instance_id]
+                request, _ = compose(instance, row, self.epoch, self.kill_grace_ms)
+                if request is not None:
+                    ctx.tell("dispatcher", SendAgain(judge.worker, request))
+                if row.kill_reason is not None:
+                    self._send_kill(row, ctx)
+            case "returned":
+                self._return_row(row, "never_began", ctx)
+            case "lost":
+                if before == T.RUNNING_EXECUTION:
+                    self._bury(row, judge.worker, "running_not_listed", ctx)
+                row.state, row.reason, row.end_time = T.NEED_FAULT_TOLERANCE, "lost", ctx.wall_ms
+                row.message = f"worker {row.worker} came back without it"
+                self._record(row, E.LOST, before, ctx, actor="registry")
+                ctx.tell("dispatcher", Ended(judge.worker, row.dispatch_id))
+                self._tell_ended(row, ctx)
+
+    # --- loading --------------------------------------------------------------------------------
+
+    def _recover(self, row: TaskInstanceRow, ctx: Context) -> None:
+        self.tasks[row.id] = self.instances[row.workflow_instance_id].rows[row.node] = row
+        if row.state == T.SUBMITTED_SUCCESS:
+            longest_ms = self.instances[row.workflow_instance_id].longest_wait_ms(row)
+            wait_ms = min(max(0, row.eligible_at - ctx.wall_ms), longest_ms)
+            ctx.tell("dispatcher", self._ready(row, wait_ms))
+        elif row.state in TASK_TO_FAIL_OVER:
+            assert row.worker is not None
+            ctx.tell("dispatcher", Occupied(row.worker, row.dispatch_id, row.id))
+
+    def _take_loaded(self, loaded: Loaded, ctx: Context) -> None:
+        task_instance_id = loaded.key[0]
+        row: TaskInstanceRow | None = loaded.rows[0] if loaded.rows else None
+        for waiting in self.waiting.pop(task_instance_id):
+            if row is None:
+                self._bury(waiting.callback, waiting.sender, "unknown", ctx)
+                self._acknowledge(waiting.callback, "unknown", waiting.peer, ctx)
+            else:
+                self._judge_callback(waiting.callback, row, waiting.peer, waiting.sender, ctx)
+        for judging in list(self.judging.values()):
+            report = judging.loading.pop(task_instance_id, None)
+            if report is None:
+                continue
+            if row is None:
+                self._bury(report, judging.judge.worker, "unknown", ctx)
+            if task_instance_id not in self.tasks:
+                verdict = "unknown" if row is None else "fenced"
+                judging.verdicts.append(Verdict(task_instance_id, report.dispatch_id, verdict))
+            if not judging.loading:
+                self._conclude_judging(judging, ctx)
+
+    # --- writing --------------------------------------------------------------------------------
+
+    def _record(
+        self,
+        row: TaskInstanceRow,
+        event: Event,
+        before: TaskState | None,
+        ctx: Context,
+        *,
+        actor: str = ME,
+        detail: str = "",
+    ) -> None:
+        """Write the changed row and its event; a change that is not in the table is our bug."""
+        assert fits(before, event, TaskState(row.state)), (before, event, row.state)
+        ctx.write(row)
+        self._append_event(row, event, before, ctx, actor=actor, detail=detail)
+
+    def _append_event(
+        self,
+        row: TaskInstanceRow,
+        event: Event,
+        before: TaskState | None,
+        ctx: Context,
+        *,
+        actor: str = ME,
+        detail: str = "",
+    ) -> None:
+        ctx.append(
+            TaskEvent(
+                task_instance_id=row.id,
+                workflow_instance_id=row.workflow_instance_id,
+                event_no=row.event_no,
+                event=event,
+                from_state=before,
+                to_state=row.state,
+                at=ctx.wall_ms,
+                actor=actor,
+                attempt=row.attempt,
+                try_no=row.try_no,
+                failover_no=row.failover_no,
+                worker=row.worker,
+                boot=row.boot,
+                dispatch_id=row.dispatch_id,
+                callback_seq=row.seq,
+                eligible_at=row.eligible_at,
+                host=row.host,
+                detail=detail,
+            )
+        )
+        ctx.tell("gateway", InstanceTouched(row.workflow_instance_id))
+
+    def _tell_ended(self, row: TaskInstanceRow, ctx: Context) -> None:
+        ctx.tell(
+            "workflow_executor",
+            TaskEnded(
+                row.workflow_instance_id,
+                row.id,
+                row.node,
+                TaskState(row.state),
+                row.reason,
+                row.try_no,
+                row.failover_no,
+            ),
+        )
+
+    def _bury(self, what: Any, sender: str, reason: str, ctx: Context) -> None:
+        ctx.append(
+            DeadLetter(at=ctx.wall_ms, actor=ME, sender=sender, reason=reason, body=_said(what))
+        )
+
+
+def _evidence(row: TaskInstanceRow) -> TaskAttempt:
+    return TaskAttempt(
+        task_instance_id=row.id,
+        **{
+            name: getattr(row, name)
+            for name in TaskAttempt.__struct_fields__
+            if name != "task_instance_id"
+        },
+    )
+
+
+def _said(what: Any) -> str:
+    """A message or row as text for people; bounded, whatever a peer put in."""
+    return repr(what)[:2_000]

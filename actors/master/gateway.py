@@ -1,0 +1,443 @@
+"""Master actor: the only door for clients.
+
+One entry per open request id. A repeat of an open request joins it; otherwise the intent's row is
+loaded: same digest, the stored answer; another digest, refused; none, carried out. Intent, effect
+and answer are one turn's writes, so an intent without an answer does not exist.
+"""
+
+import json
+from typing import Any, assert_never
+
+from ...protocol.commands import (
+    Answer,
+    DebugReply,
+    DebugRequest,
+    InstanceChanged,
+    InstanceList,
+    InstancePage,
+    InstanceRead,
+    InstanceWatch,
+    LogChunk,
+    LogRead,
+    Refused,
+    Shutdown,
+    StatusRead,
+    Stop,
+    Submit,
+)
+from ...protocol.commands import Intent as IntentCommand
+from ...protocol.rows import IntentRow
+from ..base import Boot, Context, Leave, Loaded, OnDisk, Queried, TellWhenOnDisk, Timer
+from .messages import (
+    Done,
+    DrainAll,
+    InstanceTouched,
+    NotDone,
+    Relay,
+    Relayed,
+    StartWorkflow,
+    Status,
+    StopWorkflow,
+    TellStatus,
+)
+
+#: People's eyes: a watch is answered at most that often (DESIGN section 5).
+WATCH_MS_MIN = 100
+WATCH_WAIT_MS_MAX = 30_000
+LIST_LIMIT_MAX = 1_000
+#: Open requests of all clients; above, a client is asked to come back.
+OPEN_MAX = 10_000
+#: How long the debug answer waits for workers; a node that is silent is left out.
+DEBUG_WAIT_MS = 1_000
+
+NOTHING_NEW: dict[str, Any] = {"instance": None, "counts": {}, "tasks": []}
+
+Inbox = (
+    Boot
+    | Timer
+    | OnDisk
+    | Loaded
+    | Queried
+    | Submit
+    | Stop
+    | Shutdown
+    | StatusRead
+    | InstanceRead
+    | InstanceList
+    | InstanceWatch
+    | LogRead
+    | LogChunk
+    | DebugRequest
+    | DebugReply
+    | Refused
+    | Done
+    | NotDone
+    | Status
+    | Relayed
+    | InstanceTouched
+)
+
+
+class Open:
+    """A request that is not answered yet."""
+
+    def __init__(self, request: Any, peer: bytes) -> None:
+        self.request = request
+        self.peer = peer
+        self.until_ms = 0  # of a watch: when an empty answer is due
+        self.querying = False  # of a watch: its query is under way
+        self.stale = True  # of a watch: something may have changed since its last query
+        self.rows: list[Any] = []  # of debug: what nodes have said so far
+        self.awaited = 0  # of debug: nodes that have not
+        self.live = False  # of a log: the attempt has not ended
+
+    def watches(self, workflow_instance_id: int) -> bool:
+        """Whether this is a watch of that instance."""
+        request = self.request
+        return (
+            isinstance(request, InstanceWatch)
+            and request.workflow_instance_id == workflow_instance_id
+        )
+
+
+class Gateway:
+    """Owns the open requests."""
+
+    def __init__(self, master: int, endpoint: str, pid: int) -> None:
+        self.master = master
+        self.endpoint = endpoint
+        self.pid = pid
+        self.open: dict[str, Open] = {}
+        self.touched: dict[int, None] = {}  # instances with a `TellWhenOnDisk` under way
+        self.shutting_down = False
+
+    def held(self) -> int:
+        """Requests without an answer."""
+        return len(self.open)
+
+    def receive(self, message: Inbox, ctx: Context) -> None:
+        """See the module's docstring."""
+        match message:
+            case Boot():
+                return
+            case Submit() | Stop():
+                self._take_intent(message, ctx)
+            case (
+                Shutdown()
+                | StatusRead()
+                | InstanceRead()
+                | InstanceList()
+                | InstanceWatch()
+                | LogRead()
+                | DebugRequest()
+            ):
+                self._take(message, ctx)
+            case Loaded():
+                self._judge_intent(message, ctx)
+            case Done():
+                self._answer_done(message, ctx)
+            case NotDone():
+                self._refuse(
+                    message.request_id,
+                    message.exit_code,
+                    message.code,
+                    message.message,
+                    ctx,
+                    message.problems,
+                )
+            case Queried():
+                self._answer_query(message, ctx)
+            case Status():
+                masters = [{"id": self.master, "pid": self.pid, "endpoint": self.endpoint}]
+                page = {"masters": masters, "workers": message.workers}
+                self._reply(
+                    message.request_id, InstancePage(request_id=message.request_id, page=page), ctx
+                )
+            case Relayed():
+                self._count_relayed(message, ctx)
+            case LogChunk():
+                self._pass_log(message, ctx)
+            case DebugReply():
+                self._gather_debug(message, ctx)
+            case Refused():
+                code, text = message.code, message.message
+                self._refuse(message.request_id, message.exit_code, code, text, ctx)
+            case InstanceTouched():
+                self._touch(message.workflow_instance_id, ctx)
+            case OnDisk():
+                self._look_again(message.about, ctx)
+            case Timer():
+                self._look_at_waiting(ctx)
+            case _:
+                assert_never(message)
+
+    # --- intents --------------------------------------------------------------------------------
+
+    def _take_intent(self, intent: Submit | Stop, ctx: Context) -> None:
+        known = self.open.get(intent.request_id)
+        if known is not None and known.request.digest == intent.digest:
+            known.peer = ctx.peer
+            return
+        if known is not None:
+            self._refuse_reuse(intent.request_id, ctx)
+        elif ctx.stalled_ms:
+            seconds = ctx.stalled_ms / 1000
+            text = f"the master cannot write since {seconds:.1f} s; nothing is lost, try again"
+            self._refuse_now(intent, "storage_stalled", text, ctx)
+        elif self.shutting_down:
+            self._refuse_now(intent, "shutting_down", "the cluster is going down", ctx)
+        elif len(self.open) >= OPEN_MAX:
+            self._refuse_now(intent, "busy", f"{OPEN_MAX} requests are open; try again", ctx)
+        else:
+            self.open[intent.request_id] = Open(intent, ctx.peer)
+            ctx.load("intent", intent.request_id)
+
+    def _judge_intent(self, loaded: Loaded, ctx: Context) -> None:
+        request_id = loaded.key[0]
+        request = self.open[request_id].request
+        if loaded.rows:
+            row: IntentRow = loaded.rows[0]
+            if row.digest == request.digest:
+                answer = Answer(request_id=request_id, result=json.loads(row.answer))
+                self._reply(request_id, answer, ctx)
+            else:
+                self._refuse_reuse(request_id, ctx)
+                self.open.pop(request_id, None)
+        elif isinstance(request, Submit):
+            ctx.tell(
+                "workflow_executor",
+                StartWorkflow(request_id, request.definition, request.params, request.submit_dir),
+            )
+        else:
+            ctx.tell("workflow_executor", StopWorkflow(request_id, request.workflow_instance_id))
+
+    def _answer_done(self, done: Done, ctx: Context) -> None:
+        opened = self.open[done.request_id]
+        if isinstance(opened.request, IntentCommand):
+            ctx.append(
+                IntentRow(
+                    request_id=done.request_id,
+                    digest=opened.request.digest,
+                    kind=type(opened.request).__name__,
+                    answer=json.dumps(done.result),
+                    at=ctx.wall_ms,
+                )
+            )
+        self._reply(done.request_id, Answer(request_id=done.request_id, result=done.result), ctx)
+        if isinstance(opened.request, Shutdown):
+            ctx.perform(Leave("shutdown"))
+
+    def _refuse_reuse(self, request_id: str, ctx: Context) -> None:
+        text = f"request id {request_id} was used before for something else; use a new one"
+        refusal = Refused(request_id=request_id, exit_code=6, code="reused", message=text)
+        ctx.send(ctx.peer or self.open[request_id].peer, refusal)
+
+    # --- reads ----------------------------------------------------------------------------------
+
+    def _take(self, request: Any, ctx: Context) -> None:
+        known = self.open.get(request.request_id)
+        if known is not None:
+            known.peer = ctx.peer
+            return
+        if len(self.open) >= OPEN_MAX:
+            self._refuse_now(request, "busy", f"{OPEN_MAX} requests are open; try again", ctx)
+            return
+        opened = self.open[request.request_id] = Open(request, ctx.peer)
+        request_id = request.request_id
+        match request:
+            case Shutdown():
+                self.shutting_down = True
+                drain = DrainAll(request_id, request.wait_ms, request.keep)
+                ctx.tell("dispatcher", drain)
+                ctx.tell("registry", drain)
+            case StatusRead():
+                ctx.tell("registry", TellStatus(request_id))
+            case InstanceRead():
+                ctx.query("instance", request_id, request.workflow_instance_id)
+            case InstanceList():
+                limit = min(max(request.limit, 1), LIST_LIMIT_MAX)
+                ctx.query("instances", request_id, limit, request.before)
+            case InstanceWatch():
+                opened.until_ms = ctx.now_ms + min(request.wait_ms, WATCH_WAIT_MS_MAX)
+                self._ask_changes(opened, ctx)
+                self._arm(ctx)
+            case LogRead():
+                ctx.query("log_place", request_id, request.task_instance_id, request.attempt)
+            case DebugRequest(kind="trace"):
+                ctx.query("trace", request_id, request.task_instance_id)
+            case DebugRequest():
+                opened.rows = ctx.inspect()
+                opened.until_ms = ctx.now_ms + DEBUG_WAIT_MS
+                ctx.tell("registry", Relay(None, request))
+                self._arm(ctx)
+
+    def _answer_query(self, answer: Queried, ctx: Context) -> None:
+        opened = self.open.get(answer.token)
+        if opened is None:
+            return
+        request, document = opened.request, answer.document
+        if document is None:
+            self._refuse(answer.token, 3, "not_found", _not_found(request), ctx)
+            return
+        match request:
+            case InstanceWatch():
+                opened.querying = False
+                if document["tasks"] or _is_first(request) or _is_final(document):
+                    changed = InstanceChanged(request_id=answer.token, page=document)
+                    self._reply(answer.token, changed, ctx)
+                elif opened.stale:
+                    ctx.set_timer("waiting", WATCH_MS_MIN)
+            case LogRead():
+                opened.live = document["live"]
+                if document["worker"] is None:
+                    text = "the task has not been given to a worker yet, so it has no log"
+                    self._refuse(answer.token, 3, "not_found", text, ctx)
+                    return
+                read = LogRead(
+                    request_id=request.request_id,
+                    task_instance_id=request.task_instance_id,
+                    attempt=document["attempt"],
+                    offset=request.offset,
+                    limit=request.limit,
+                    workflow_instance_id=document["workflow_instance_id"],
+                )
+                ctx.tell("registry", Relay(document["worker"], read))
+            case DebugRequest():
+                self._reply(answer.token, DebugReply(request_id=answer.token, rows=document), ctx)
+            case _:
+                self._reply(answer.token, InstancePage(request_id=answer.token, page=document), ctx)
+
+    def _ask_changes(self, opened: Open, ctx: Context) -> None:
+        request: InstanceWatch = opened.request
+        opened.querying, opened.stale = True, False
+        ctx.query("changes", request.request_id, request.workflow_instance_id, request.after)
+
+    def _touch(self, workflow_instance_id: int, ctx: Context) -> None:
+        """A reader would not see it yet: look when it is on disk."""
+        if workflow_instance_id not in self.touched and any(
+            opened.watches(workflow_instance_id) for opened in self.open.values()
+        ):
+            self.touched[workflow_instance_id] = None
+            ctx.perform(TellWhenOnDisk(workflow_instance_id))
+
+    def _look_again(self, workflow_instance_id: int, ctx: Context) -> None:
+        self.touched.pop(workflow_instance_id, None)
+        for opened in self.open.values():
+            if opened.watches(workflow_instance_id):
+                opened.stale = True
+                ctx.set_timer("waiting", WATCH_MS_MIN)
+
+    def _look_at_waiting(self, ctx: Context) -> None:
+        """Watches whose instance changed, and whatever has waited long enough."""
+        for request_id, opened in list(self.open.items()):
+            match opened.request:
+                case InstanceWatch() if not opened.querying:
+                    if ctx.now_ms >= opened.until_ms:
+                        page = NOTHING_NEW | {"last": opened.request.after}
+                        self._reply(
+                            request_id, InstanceChanged(request_id=request_id, page=page), ctx
+                        )
+                    elif opened.stale:
+                        self._ask_changes(opened, ctx)
+                case DebugRequest(kind="mailboxes") if ctx.now_ms >= opened.until_ms:
+                    self._reply(
+                        request_id, DebugReply(request_id=request_id, rows=opened.rows), ctx
+                    )
+        self._arm(ctx)
+
+    def _arm(self, ctx: Context) -> None:
+        dues = [opened.until_ms for opened in self.open.values() if opened.until_ms]
+        if dues:
+            ctx.set_timer("waiting", max(WATCH_MS_MIN, min(dues) - ctx.now_ms))
+
+    def _count_relayed(self, relayed: Relayed, ctx: Context) -> None:
+        opened = self.open.get(relayed.request_id)
+        if opened is None:
+            return
+        if isinstance(opened.request, LogRead):
+            if relayed.count == 0:
+                text = "the worker that has the log is not connected; it may come back"
+                self._refuse(relayed.request_id, 6, "worker_away", text, ctx)
+            return
+        opened.awaited = relayed.count
+        if relayed.count == 0:
+            self._reply(
+                relayed.request_id, DebugReply(request_id=relayed.request_id, rows=opened.rows), ctx
+            )
+
+    def _gather_debug(self, reply: DebugReply, ctx: Context) -> None:
+        opened = self.open.get(reply.request_id)
+        if opened is None:
+            return
+        opened.rows += reply.rows
+        opened.awaited -= 1
+        if opened.awaited == 0:
+            self._reply(
+                reply.request_id, DebugReply(request_id=reply.request_id, rows=opened.rows), ctx
+            )
+
+    def _pass_log(self, chunk: LogChunk, ctx: Context) -> None:
+        opened = self.open.get(chunk.request_id)
+        if opened is not None:
+            complete = LogChunk(
+                request_id=chunk.request_id,
+                attempt=chunk.attempt,
+                offset=chunk.offset,
+                data=chunk.data,
+                size=chunk.size,
+                complete=not opened.live,
+            )
+            self._reply(chunk.request_id, complete, ctx)
+
+    # --- answers --------------------------------------------------------------------------------
+
+    def _reply(self, request_id: str, reply: Any, ctx: Context) -> None:
+        opened = self.open.pop(request_id, None)
+        if opened is None:
+            return
+        if isinstance(reply, DebugReply):
+            ctx.send_now(opened.peer, reply)
+        else:
+            ctx.send(opened.peer, reply)
+
+    def _refuse(
+        self,
+        request_id: str,
+        exit_code: int,
+        code: str,
+        message: str,
+        ctx: Context,
+        problems: Any = (),
+    ) -> None:
+        refusal = Refused(
+            request_id=request_id,
+            exit_code=exit_code,
+            code=code,
+            message=message,
+            problems=list(problems),
+        )
+        self._reply(request_id, refusal, ctx)
+
+    def _refuse_now(self, request: Any, code: str, message: str, ctx: Context) -> None:
+        """Reveals no task state, so it need not wait for a commit that may never come."""
+        refusal = Refused(request_id=request.request_id, exit_code=6, code=code, message=message)
+        ctx.send_now(ctx.peer, refusal)
+
+
+def _not_found(request: Any) -> str:
+    match request:
+        case InstanceRead(workflow_instance_id=0):
+            return "no workflow has run here yet"
+        case InstanceRead() | InstanceWatch():
+            number = request.workflow_instance_id
+            return f"no workflow instance {number}; `stenella ls` shows those there are"
+        case _:
+            return f"no task instance {request.task_instance_id} with that attempt"
+
+
+def _is_first(request: InstanceWatch) -> bool:
+    return request.after == 0
+
+
+def _is_final(document: dict[str, Any]) -> bool:
+    return document["instance"]["end_time"] is not None

@@ -1,0 +1,295 @@
+"""What the actors of a master tell each other; none of it can be decoded from a frame."""
+
+from typing import Any
+
+import msgspec
+
+from ...protocol.commands import (
+    AttemptReport,
+    DebugRequest,
+    LogRead,
+    TaskExecuteRequest,
+    TaskKillRequest,
+    Verdict,
+)
+from ...protocol.errors import Problem
+from ...protocol.rows import TaskInstanceRow, WorkflowInstanceRow
+from ...protocol.states import TaskState
+from .version import Version
+
+
+class Message(msgspec.Struct, frozen=True):
+    """Base of a message inside the node."""
+
+
+# --- gateway ⇄ workflow_executor, registry -------------------------------------------------------
+
+
+class StartWorkflow(Message, frozen=True):
+    """gateway → workflow_executor: make an instance."""
+
+    request_id: str
+    definition: bytes
+    params: dict[str, Any]
+    submit_dir: str | None
+
+
+class StopWorkflow(Message, frozen=True):
+    """gateway → workflow_executor: nothing new, kill what runs; may be repeated."""
+
+    request_id: str
+    workflow_instance_id: int
+
+
+class Done(Message, frozen=True):
+    """→ gateway: the request is carried out in this turn."""
+
+    request_id: str
+    result: dict[str, Any]
+
+
+class NotDone(Message, frozen=True):
+    """→ gateway: it is refused, and nothing was changed."""
+
+    request_id: str
+    exit_code: int
+    code: str
+    message: str
+    problems: list[Problem] = []
+
+
+class InstanceTouched(Message, frozen=True):
+    """workflow_executor, event_persister → gateway: there is something new to watch."""
+
+    workflow_instance_id: int
+
+
+class TellStatus(Message, frozen=True):
+    """gateway → registry: masters and workers, for people."""
+
+    request_id: str
+
+
+class Status(Message, frozen=True):
+    """registry → gateway."""
+
+    request_id: str
+    workers: list[dict[str, Any]]
+
+
+class DrainAll(Message, frozen=True):
+    """gateway → registry, dispatcher: the cluster goes down."""
+
+    request_id: str
+    wait_ms: int
+    keep: bool
+
+
+class Relay(Message, frozen=True):
+    """gateway → registry: pass a request on to a worker, or to all (``worker`` None)."""
+
+    worker: str | None
+    command: LogRead | DebugRequest
+
+
+class Relayed(Message, frozen=True):
+    """registry → gateway: to how many workers it went."""
+
+    request_id: str
+    count: int
+
+
+# --- workflow_executor ⇄ event_persister ---------------------------------------------------------
+
+
+class AdmitInstance(Message, frozen=True):
+    """workflow_executor → event_persister: this instance is live; keep its tasks."""
+
+    instance: WorkflowInstanceRow
+    version: Version
+
+
+class RecoverTasks(Message, frozen=True):
+    """workflow_executor → event_persister: rows of a live instance, read at start."""
+
+    rows: list[TaskInstanceRow]
+
+
+class CreateTasks(Message, frozen=True):
+    """workflow_executor → event_persister: these nodes may run."""
+
+    workflow_instance_id: int
+    nodes: list[int]
+
+
+class CloseNodes(Message, frozen=True):
+    """workflow_executor → event_persister: these nodes will never run; say why."""
+
+    workflow_instance_id: int
+    nodes: list[tuple[int, TaskState, str]]
+
+
+class Retry(Message, frozen=True):
+    """workflow_executor → event_persister: another attempt, eligible after ``wait_ms``."""
+
+    task_instance_id: int
+    wait_ms: int
+    costs_try: bool
+    costs_failover: bool
+
+
+class KillTasks(Message, frozen=True):
+    """workflow_executor → event_persister: end every live task of the instance."""
+
+    workflow_instance_id: int
+    reason: str
+
+
+class EndInstance(Message, frozen=True):
+    """workflow_executor → event_persister: it has ended; its tasks may leave memory."""
+
+    workflow_instance_id: int
+
+
+class TaskEnded(Message, frozen=True):
+    """event_persister → workflow_executor: an attempt reached a final state."""
+
+    workflow_instance_id: int
+    task_instance_id: int
+    node: int
+    state: TaskState
+    reason: str
+    try_no: int
+    failover_no: int
+
+
+# --- event_persister ⇄ dispatcher ----------------------------------------------------------------
+
+
+class Ready(Message, frozen=True):
+    """event_persister → dispatcher: wants a slot, after ``wait_ms``; ``first``: it was placed."""
+
+    task_instance_id: int
+    group: str
+    task_type: str
+    wait_ms: int = 0
+    first: bool = False
+
+
+class Place(Message, frozen=True):
+    """dispatcher → event_persister: may it go there? The row decides."""
+
+    task_instance_id: int
+    worker: str
+    boot: str
+    dispatch_id: int
+
+
+class Placed(Message, frozen=True):
+    """event_persister → dispatcher: DISPATCH is written; send this."""
+
+    worker: str
+    request: TaskExecuteRequest
+
+
+class NotPlaced(Message, frozen=True):
+    """event_persister → dispatcher: it is not to run (any more); the slot is free again."""
+
+    worker: str
+    dispatch_id: int
+
+
+class Return(Message, frozen=True):
+    """dispatcher → event_persister: the worker refused it, or promises that it never began."""
+
+    task_instance_id: int
+    dispatch_id: int
+    reason: str
+
+
+class Answered(Message, frozen=True):
+    """event_persister → dispatcher: a callback proves that the request arrived."""
+
+    dispatch_id: int
+
+
+class Occupied(Message, frozen=True):
+    """event_persister → dispatcher, at recovery: this dispatch holds a slot there."""
+
+    worker: str
+    dispatch_id: int
+    task_instance_id: int
+
+
+class Ended(Message, frozen=True):
+    """event_persister → dispatcher: the dispatch holds no slot any more."""
+
+    worker: str
+    dispatch_id: int
+
+
+class SendAgain(Message, frozen=True):
+    """event_persister → dispatcher: the worker never got it; same dispatch, same worker."""
+
+    worker: str
+    request: TaskExecuteRequest
+
+
+class SendKill(Message, frozen=True):
+    """event_persister → dispatcher: repeat until the worker answers."""
+
+    worker: str
+    request: TaskKillRequest
+
+
+# --- registry ⇄ event_persister, dispatcher ------------------------------------------------------
+
+
+class Judge(Message, frozen=True):
+    """registry → event_persister: a worker's listing, to be held against the rows."""
+
+    worker: str
+    boot: str
+    known_journal: bool  # journal and kernel boot are those of the last registration
+    judge_missing: bool  # the first listing of this boot under this epoch
+    attempts: list[AttemptReport]
+
+
+class Verdicts(Message, frozen=True):
+    """event_persister → registry: one for each listed attempt."""
+
+    worker: str
+    boot: str
+    verdicts: list[Verdict]
+
+
+class WorkerUp(Message, frozen=True):
+    """registry → dispatcher: welcomed; it may be given work."""
+
+    worker: str
+    boot: str
+    peer: bytes
+    groups: list[str]
+    slots: int
+    types: list[str]
+
+
+class WorkerBeat(Message, frozen=True):
+    """registry → dispatcher: a heartbeat of a welcomed worker; to be acknowledged."""
+
+    worker: str
+    boot: str
+    peer: bytes
+    number: int
+    free_slots: int
+    draining: bool
+
+
+class WorkerSilent(Message, frozen=True):
+    """registry → dispatcher: not heard for a while; give it nothing until it beats."""
+
+    worker: str
+
+
+class RecoverWorkers(Message, frozen=True):
+    """workflow_executor → registry: all instances are rebuilt; you are last."""

@@ -1,0 +1,316 @@
+"""Master actor: who the workers are, whether they are heard, and what they really have.
+
+Registrations and heartbeats come in; listings go to the event persister to be judged, capacity to
+the dispatcher. Invariants: a worker's row is written in the turn of its Welcome and nothing is
+sent to a new boot before; what is not listed is judged once per boot and epoch; a worker that is
+silent is ``late``, never dead (its rows wait for it).
+"""
+
+import json
+from typing import Any, assert_never
+
+from ...protocol.commands import (
+    DebugRequest,
+    Heartbeat,
+    HeartbeatAck,
+    WorkerDrain,
+    WorkerDrained,
+    WorkerRefused,
+    WorkerRegister,
+    WorkerWelcome,
+)
+from ...protocol.rows import WorkerRow
+from ..base import Boot, Context, Loaded, PeerLost, Timer
+from .messages import (
+    Done,
+    DrainAll,
+    Judge,
+    RecoverWorkers,
+    Relay,
+    Relayed,
+    Status,
+    TellStatus,
+    Verdicts,
+    WorkerBeat,
+    WorkerSilent,
+    WorkerUp,
+)
+
+#: Heartbeats missed before a worker is late: one may be lost, two are a sign.
+BEATS_MISSED = 3
+#: The drain's order is repeated, and its end looked at, that often.
+DRAIN_REPEAT_MS = 1_000
+
+Inbox = (
+    Boot
+    | Timer
+    | Loaded
+    | PeerLost
+    | WorkerRegister
+    | WorkerDrained
+    | Heartbeat
+    | Verdicts
+    | RecoverWorkers
+    | TellStatus
+    | DrainAll
+    | Relay
+)
+
+
+class Known:
+    """A worker: its row, and what this master has heard of it."""
+
+    def __init__(self, row: WorkerRow) -> None:
+        self.row = row
+        self.boot = ""  # welcomed by this master under this epoch
+        self.peer = b""
+        self.heard_ms: int | None = None
+        self.late = True
+        self.draining = False
+        self.drained = False
+        self.free_slots = 0
+        self.load = 0.0
+        self.asking: WorkerRegister | None = None  # its listing is being judged
+        self.asking_peer = b""
+
+
+class Registry:
+    """Owns the workers' rows and when each was last heard."""
+
+    def __init__(self, master: int, epoch: int, heartbeat_ms: int) -> None:
+        self.master = master
+        self.epoch = epoch
+        self.heartbeat_ms = heartbeat_ms
+        self.workers: dict[str, Known] = {}
+        self.drain: DrainAll | None = None
+
+    def held(self) -> int:
+        """Registrations that are being judged."""
+        return sum(1 for known in self.workers.values() if known.asking is not None)
+
+    def receive(self, message: Inbox, ctx: Context) -> None:
+        """See the module's docstring."""
+        match message:
+            case Boot():
+                ctx.set_timer("late", self.heartbeat_ms)
+            case RecoverWorkers():
+                ctx.load("workers")
+            case Loaded():
+                self.workers = {row.id: Known(row) for row in message.rows}
+                ctx.recovered()
+            case WorkerRegister():
+                self._register(message, ctx)
+            case Verdicts():
+                self._welcome(message, ctx)
+            case Heartbeat():
+                self._beat(message, ctx)
+            case PeerLost():
+                self._lose(message.peer, ctx)
+            case TellStatus():
+                workers = [self._status(known) for known in self.workers.values()]
+                ctx.tell("gateway", Status(message.request_id, workers))
+            case DrainAll():
+                self.drain = message
+                self._go_on_draining(ctx)
+            case WorkerDrained():
+                self._drained(message, ctx)
+            case Relay():
+                self._relay(message, ctx)
+            case Timer(name="late"):
+                self._look_for_late(ctx)
+                ctx.set_timer("late", self.heartbeat_ms)
+            case Timer():
+                self._go_on_draining(ctx)
+            case _:
+                assert_never(message)
+
+    # --- registration ---------------------------------------------------------------------------
+
+    def _register(self, register: WorkerRegister, ctx: Context) -> None:
+        if register.worker != ctx.sender:
+            return  # the key is another worker's; the node has counted it
+        if register.epoch != self.epoch:
+            self._tell_epoch(register, ctx)
+            return
+        known = self.workers.get(register.worker)
+        if known is not None and not self._may_take_over(known, register):
+            if register.journal != known.row.journal:
+                self._refuse_identity(known, register, ctx)
+            return  # else: a late frame of a former life
+        if known is None:
+            known = self.workers[register.worker] = Known(_row(register, ctx.wall_ms))
+        known.asking, known.asking_peer = register, ctx.peer
+        ctx.tell(
+            "event_persister",
+            Judge(
+                register.worker,
+                register.boot,
+                known.row.journal == register.journal
+                and known.row.kernel_boot == register.kernel_boot,
+                known.boot != register.boot,
+                register.attempts,
+            ),
+        )
+
+    def _may_take_over(self, known: Known, register: WorkerRegister) -> bool:
+        """Same boot; a later life of the same journal; or whoever it was is not heard any more."""
+        row = known.row
+        if register.boot == row.boot:
+            return True
+        if register.journal == row.journal:
+            return register.life > row.life
+        return known.late
+
+    def _tell_epoch(self, register: WorkerRegister, ctx: Context) -> None:
+        welcome = WorkerWelcome(
+            master=self.master,
+            epoch=self.epoch,
+            to_boot=register.boot,
+            judged=False,
+            verdicts=[],
+        )
+        ctx.send(ctx.peer, welcome)
+
+    def _refuse_identity(self, known: Known, register: WorkerRegister, ctx: Context) -> None:
+        text = (
+            f"{register.worker} is connected from {known.row.host}, pid {known.row.pid}, with "
+            "another journal: two workers with one identity; give this one a key of its own"
+        )
+        ctx.send(
+            ctx.peer,
+            WorkerRefused(
+                epoch=self.epoch,
+                to_boot=register.boot,
+                reason="duplicate_identity",
+                message=text,
+            ),
+        )
+
+    def _welcome(self, verdicts: Verdicts, ctx: Context) -> None:
+        known = self.workers[verdicts.worker]
+        register = known.asking
+        if register is None or register.boot != verdicts.boot:
+            return
+        known.asking = None
+        row = _row(register, ctx.wall_ms)
+        row.event_no, row.stored_no = known.row.event_no, known.row.stored_no
+        known.row, known.boot, known.peer = row, register.boot, known.asking_peer
+        known.late, known.drained, known.draining = False, False, False
+        known.heard_ms = ctx.now_ms
+        ctx.write(row)
+        ctx.send(
+            known.peer,
+            WorkerWelcome(
+                master=self.master,
+                epoch=self.epoch,
+                to_boot=register.boot,
+                judged=True,
+                verdicts=verdicts.verdicts,
+            ),
+        )
+        up = WorkerUp(row.id, row.boot, known.peer, register.groups, register.slots, register.types)
+        ctx.tell("dispatcher", up)
+
+    # --- liveness -------------------------------------------------------------------------------
+
+    def _beat(self, beat: Heartbeat, ctx: Context) -> None:
+        known = self.workers.get(ctx.sender)
+        boot = beat.boot
+        if known is None or known.boot != boot:
+            ack = HeartbeatAck(
+                number=beat.number,
+                epoch=self.epoch,
+                to_boot=boot,
+                welcomed=False,
+                settled_below=0,
+            )
+            ctx.send_now(ctx.peer, ack)
+            return
+        known.peer, known.heard_ms, known.late = ctx.peer, ctx.now_ms, False
+        known.free_slots, known.load, known.draining = beat.free_slots, beat.load, beat.draining
+        ctx.tell(
+            "dispatcher",
+            WorkerBeat(ctx.sender, boot, ctx.peer, beat.number, beat.free_slots, beat.draining),
+        )
+
+    def _look_for_late(self, ctx: Context) -> None:
+        limit_ms = BEATS_MISSED * self.heartbeat_ms
+        for known in self.workers.values():
+            heard_ms = known.heard_ms
+            if not known.late and heard_ms is not None and ctx.now_ms - heard_ms > limit_ms:
+                self._call_late(known, ctx)
+
+    def _lose(self, peer: bytes, ctx: Context) -> None:
+        for known in self.workers.values():
+            if known.peer == peer:
+                self._call_late(known, ctx)
+
+    def _call_late(self, known: Known, ctx: Context) -> None:
+        known.late = True
+        ctx.tell("dispatcher", WorkerSilent(known.row.id))
+
+    def _status(self, known: Known) -> dict[str, Any]:
+        row = known.row
+        state = "late" if known.late else "draining" if known.draining else "alive"
+        return {
+            "id": row.id,
+            "pid": row.pid,
+            "host": row.host,
+            "groups": json.loads(row.groups),
+            "slots": row.slots,
+            "free": known.free_slots if not known.late else None,
+            "state": state,
+        }
+
+    # --- the rest -------------------------------------------------------------------------------
+
+    def _relay(self, relay: Relay, ctx: Context) -> None:
+        if relay.worker is None:
+            targets = [known for known in self.workers.values() if not known.late]
+        else:
+            target = self.workers.get(relay.worker)
+            targets = [target] if target is not None and not target.late else []
+        for known in targets:
+            if isinstance(relay.command, DebugRequest):
+                ctx.send_now(known.peer, relay.command)
+            else:
+                ctx.send(known.peer, relay.command)
+        ctx.tell("gateway", Relayed(relay.command.request_id, len(targets)))
+
+    def _go_on_draining(self, ctx: Context) -> None:
+        drain = self.drain
+        assert drain is not None
+        left = [k for k in self.workers.values() if k.boot and not k.late and not k.drained]
+        if not left:
+            ctx.tell("gateway", Done(drain.request_id, {"state": "down"}))
+            return
+        for known in left:
+            order = WorkerDrain(
+                epoch=self.epoch, to_boot=known.boot, wait_ms=drain.wait_ms, keep=drain.keep
+            )
+            ctx.send(known.peer, order)
+        ctx.set_timer("drain", DRAIN_REPEAT_MS)
+
+    def _drained(self, drained: WorkerDrained, ctx: Context) -> None:
+        known = self.workers.get(ctx.sender)
+        if known is not None and known.boot == drained.boot:
+            known.drained = True
+            if self.drain is not None:
+                self._go_on_draining(ctx)
+
+
+def _row(register: WorkerRegister, wall_ms: int) -> WorkerRow:
+    return WorkerRow(
+        id=register.worker,
+        boot=register.boot,
+        life=register.life,
+        kernel_boot=register.kernel_boot,
+        journal=register.journal,
+        groups=json.dumps(register.groups),
+        slots=register.slots,
+        types=json.dumps(register.types),
+        version=register.version,
+        pid=register.pid,
+        host=register.host,
+        registered_at=wall_ms,
+    )

@@ -1,0 +1,81 @@
+"""What the event persister holds of an instance, and the request it composes for an attempt."""
+
+import json
+from typing import Any
+
+from ...protocol.commands import OfAttempt, TaskExecuteRequest
+from ...protocol.rows import TaskInstanceRow, WorkflowInstanceRow
+from ...workflow.parameters import task_parameters, upstream
+from .version import Version
+
+
+class Instance:
+    """A live instance's frozen parts, and the rows of its tasks by node."""
+
+    def __init__(self, row: WorkflowInstanceRow, version: Version) -> None:
+        self.row = row
+        self.version = version
+        self.params: dict[str, Any] = json.loads(row.params)
+        self.startup: list[str] = json.loads(row.startup)
+        self.rows: dict[int, TaskInstanceRow] = {}
+
+    def longest_wait_ms(self, row: TaskInstanceRow) -> int:
+        """The full length of the wait before this try, whatever the clock has done since."""
+        return retry_wait_ms(self.version, row.node, row.try_no - 1)
+
+
+def retry_wait_ms(version: Version, node: int, try_no: int) -> int:
+    """How long to wait after the ``try_no``-th try failed: interval · backoff^(try_no − 1)."""
+    retry = version.definition.tasks[node].retry
+    return int(min(retry.interval_ms * retry.backoff ** max(0, try_no - 1), WAIT_MS_MAX))
+
+
+#: No wait between two tries is longer, whatever the backoff: a week.
+WAIT_MS_MAX = 7 * 86_400_000
+
+
+def ids(source: Any, epoch: int) -> dict[str, Any]:
+    """The ids of an attempt, from a row, a report or a command, under ``epoch``."""
+    names = (name for name in OfAttempt.__struct_fields__ if name != "epoch")
+    given = {name: getattr(source, "id" if _is_row_id(source, name) else name) for name in names}
+    return given | {"epoch": epoch}
+
+
+def _is_row_id(source: Any, name: str) -> bool:
+    return name == "task_instance_id" and isinstance(source, TaskInstanceRow)
+
+
+def compose(
+    instance: Instance, row: TaskInstanceRow, epoch: int, kill_grace_ms: int
+) -> tuple[TaskExecuteRequest | None, str]:
+    """The request for the row's present dispatch, or why its parameters cannot be resolved."""
+    definition = instance.version.definition
+    task = definition.tasks[row.node]
+    outputs = {name: _outputs_of(instance, name) for name in upstream(task)}
+    params, problem = task_parameters(definition, task, instance.params, instance.startup, outputs)
+    if problem is not None:
+        return None, problem.message
+    assert row.boot is not None
+    request = TaskExecuteRequest(
+        **ids(row, epoch),
+        to_boot=row.boot,
+        workflow=definition.name,
+        task=task.name,
+        task_type=task.type,
+        script=task.script,
+        params={name: value for name, (value, _) in params.items()},
+        origins={name: origin for name, (_, origin) in params.items()},
+        env=task.env,
+        outputs={o.name: o.default for o in task.outputs if o.default is not None},
+        required=[o.name for o in task.outputs if o.default is None],
+        working_dir=task.working_dir,
+        submit_dir=instance.row.submit_dir,
+        base_time=instance.row.base_time,
+        kill_grace_ms=kill_grace_ms,
+    )
+    return request, ""
+
+
+def _outputs_of(instance: Instance, name: str) -> dict[str, Any]:
+    row = instance.rows.get(instance.version.graph.index[name])
+    return json.loads(row.outputs) if row is not None else {}

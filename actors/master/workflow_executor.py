@@ -1,0 +1,383 @@
+"""Master actor: one graph per live workflow instance; which task is next, retry, end.
+
+The gateway starts and stops instances, the event persister says which attempts ended. Invariants:
+a node gets a row when all its parents have succeeded; a retry is decided in the turn of the
+failure; before an instance ends, every node has a final row; what long work is left is cut into
+slices of ``SLICE`` nodes, with the graph and the rows as the only cursor.
+"""
+
+import hashlib
+import json
+from collections import deque
+from typing import assert_never
+from weakref import WeakValueDictionary
+
+from ...protocol.errors import DefinitionRefused, Usage
+from ...protocol.rows import TaskInstanceRow, WorkflowInstanceRow, WorkflowVersion
+from ...protocol.states import (
+    TASK_FINAL,
+    TASK_SUCCEEDED,
+    WORKFLOW_FINAL,
+    TaskState,
+    WorkflowState,
+)
+from ...workflow.parameters import start_params
+from ...workflow.validation import check
+from ..base import Boot, Context, Loaded
+from .messages import (
+    AdmitInstance,
+    CloseNodes,
+    CreateTasks,
+    Done,
+    EndInstance,
+    InstanceTouched,
+    KillTasks,
+    Message,
+    NotDone,
+    RecoverTasks,
+    RecoverWorkers,
+    Retry,
+    StartWorkflow,
+    StopWorkflow,
+    TaskEnded,
+)
+from .requests import retry_wait_ms
+from .version import Version
+
+#: Nodes made or closed in one turn: about 10 ms of thinking, so that heartbeats are answered.
+SLICE = 500
+#: Rows read at once while recovering.
+RECOVER_INSTANCES = 50
+RECOVER_TASKS = 1_000
+#: New attempts that a task may get because its worker lost it; then it has failed (DESIGN 2).
+FAILOVER_MAX = 3
+
+T, W = TaskState, WorkflowState
+
+
+class Advance(Message, frozen=True):
+    """To oneself: go on with an instance whose work was cut."""
+
+    workflow_instance_id: int
+
+
+Inbox = Boot | Loaded | StartWorkflow | StopWorkflow | TaskEnded | Advance
+
+
+class Live:
+    """A live instance: its graph, and where each node stands."""
+
+    def __init__(self, row: WorkflowInstanceRow, version: Version) -> None:
+        self.row = row
+        self.version = version
+        graph = version.graph
+        self.missing = [len(parents) for parents in graph.parents]  # parents without success
+        self.has_row = bytearray(len(graph.names))
+        self.below_failure = bytearray(len(graph.names))
+        self.ready: deque[int] = deque(node for node in graph.roots)
+        self.running = 0  # rows that are not final
+        self.succeeded = 0
+        self.failed = 0
+        self.first_failure = ""
+        self.stopping = False  # nothing new starts
+        self.closing: int | None = None  # next node to look at, once nothing runs
+        self.advancing = False  # an `Advance` is under way
+
+    def succeed(self, node: int) -> None:
+        """Count a success; children without missing parents become ready."""
+        self.succeeded += 1
+        for child in self.version.graph.children[node]:
+            self.missing[child] -= 1
+            if self.missing[child] == 0:
+                self.ready.append(child)
+
+    def fail(self, node: int, state: TaskState) -> None:
+        """Count a failure; everything below can never run."""
+        self.failed += 1
+        if not self.first_failure:
+            name = self.version.graph.names[node]
+            self.first_failure = f"task {name} ended {state.name}"
+        below = list(self.version.graph.children[node])
+        while below:
+            child = below.pop()
+            if not self.below_failure[child]:
+                self.below_failure[child] = 1
+                below += self.version.graph.children[child]
+
+
+class WorkflowExecutor:
+    """Owns the rows and graphs of all live instances."""
+
+    def __init__(self, master: int, epoch: int) -> None:
+        self.master = master
+        self.epoch = epoch
+        self.live: dict[int, Live] = {}
+        self.versions: WeakValueDictionary[str, Version] = WeakValueDictionary()  # by digest
+        self.stops: dict[int, list[str]] = {}  # instance being loaded → request ids of stops
+        self.recovering: deque[Live] = deque()
+        self.more_to_recover = 0  # id to go on from
+
+    def held(self) -> int:
+        """Nodes that are ready and wait for their slice."""
+        return sum(len(live.ready) for live in self.live.values())
+
+    def receive(self, message: Inbox, ctx: Context) -> None:
+        """See the module's docstring."""
+        match message:
+            case Boot():
+                ctx.load("live_instances", 0, RECOVER_INSTANCES)
+            case Loaded(name="live_instances"):
+                self._recover_instances(message, ctx)
+            case Loaded(name="tasks_of"):
+                self._recover_tasks(message, ctx)
+            case Loaded():
+                self._stop_ended(message, ctx)
+            case StartWorkflow():
+                self._start(message, ctx)
+            case StopWorkflow():
+                self._stop(message, ctx)
+            case TaskEnded():
+                self._take_end(message, ctx)
+            case Advance():
+                live = self.live.get(message.workflow_instance_id)
+                if live is not None:
+                    live.advancing = False
+                    self._advance(live, ctx)
+            case _:
+                assert_never(message)
+
+    def _version(self, digest: str, body: bytes) -> Version:
+        """Decoded once for all live instances of it. Raises DefinitionRefused."""
+        version = self.versions.get(digest)
+        if version is None:
+            version = self.versions[digest] = Version(digest, body)
+        return version
+
+    # --- start and stop -------------------------------------------------------------------------
+
+    def _start(self, start: StartWorkflow, ctx: Context) -> None:
+        try:
+            version = self._version(hashlib.sha256(start.definition).hexdigest(), start.definition)
+            problems = check(version.definition)
+            if problems:
+                raise DefinitionRefused(problems[0].message, tuple(problems))
+            params = start_params(version.definition, start.params)
+        except (DefinitionRefused, Usage) as error:
+            ctx.tell(
+                "gateway",
+                NotDone(
+                    start.request_id,
+                    error.exit_code,
+                    error.code,
+                    error.message,
+                    list(error.problems),
+                ),
+            )
+            return
+        name = version.definition.name
+        ctx.append(
+            WorkflowVersion(
+                digest=version.digest,
+                name=name,
+                definition=start.definition,
+                created_at=ctx.wall_ms,
+            )
+        )
+        row = WorkflowInstanceRow(
+            id=ctx.new_id("workflow_instance"),
+            name=name,
+            version_digest=version.digest,
+            state=W.RUNNING_EXECUTION,
+            params=json.dumps(params),
+            startup=json.dumps(sorted(start.params)),
+            submit_dir=start.submit_dir,
+            base_time=ctx.wall_ms,
+            start_time=ctx.wall_ms,
+            owner=self.master,
+            owner_epoch=self.epoch,
+        )
+        ctx.write(row)
+        live = self.live[row.id] = Live(row, version)
+        ctx.tell("event_persister", AdmitInstance(row, version))
+        ctx.tell("gateway", Done(start.request_id, {"workflow_instance_id": row.id}))
+        self._advance(live, ctx)
+
+    def _stop(self, stop: StopWorkflow, ctx: Context) -> None:
+        live = self.live.get(stop.workflow_instance_id)
+        if live is None:
+            self.stops.setdefault(stop.workflow_instance_id, []).append(stop.request_id)
+            ctx.load("instance", stop.workflow_instance_id)
+            return
+        if live.row.state != W.READY_STOP:
+            live.row.state, live.row.reason = W.READY_STOP, "stopped"
+            ctx.write(live.row)
+            ctx.tell("gateway", InstanceTouched(live.row.id))
+        ctx.tell("gateway", Done(stop.request_id, {"workflow_instance_id": live.row.id}))
+        self._halt(live, "stopped", ctx)
+
+    def _stop_ended(self, loaded: Loaded, ctx: Context) -> None:
+        """A stop of an instance that was not live: it has ended, or never was."""
+        number = loaded.key[0]
+        for request_id in self.stops.pop(number, []):
+            if not loaded.rows:
+                text = f"no workflow instance {number}; `stenella ls` shows those there are"
+                ctx.tell("gateway", NotDone(request_id, 3, "not_found", text))
+            else:
+                state = WorkflowState(loaded.rows[0].state).name
+                text = f"workflow instance {number} has already ended with {state}"
+                ctx.tell("gateway", NotDone(request_id, 6, "refused", text))
+
+    def _halt(self, live: Live, reason: str, ctx: Context) -> None:
+        """Nothing new starts, and what lives is killed."""
+        live.stopping = True
+        live.ready.clear()
+        ctx.tell("event_persister", KillTasks(live.row.id, reason))
+        self._advance(live, ctx)
+
+    # --- ends of attempts -----------------------------------------------------------------------
+
+    def _take_end(self, ended: TaskEnded, ctx: Context) -> None:
+        live = self.live[ended.workflow_instance_id]
+        retry = None if live.stopping else self._retry(live, ended)
+        if retry is not None:
+            ctx.tell("event_persister", retry)
+            return
+        live.running -= 1
+        if ended.state in TASK_SUCCEEDED:
+            live.succeed(ended.node)
+            if live.stopping:
+                live.ready.clear()
+        else:
+            live.fail(ended.node, ended.state)
+            if live.version.definition.failure_strategy == "end" and not live.stopping:
+                self._halt(live, "failure_strategy", ctx)
+                return
+        self._advance(live, ctx)
+
+    def _retry(self, live: Live, ended: TaskEnded) -> Retry | None:
+        """The next attempt, if the policy has one (a kill is never retried)."""
+        match ended.state:
+            case T.FAILURE:
+                policy = live.version.definition.tasks[ended.node].retry
+                if ended.try_no > policy.times:
+                    return None
+                wait_ms = retry_wait_ms(live.version, ended.node, ended.try_no)
+                return Retry(ended.task_instance_id, wait_ms, True, False)
+            case T.NEED_FAULT_TOLERANCE:
+                by_shutdown = ended.reason == "shutdown"
+                if not by_shutdown and ended.failover_no >= FAILOVER_MAX:
+                    return None
+                return Retry(ended.task_instance_id, 0, False, not by_shutdown)
+            case _:
+                return None
+
+    # --- going on -------------------------------------------------------------------------------
+
+    def _advance(self, live: Live, ctx: Context) -> None:
+        """Make rows of ready nodes; or, when nothing is left to run, close the rest and end."""
+        if live.ready:
+            count = min(SLICE, len(live.ready))
+            nodes = [live.ready.popleft() for _ in range(count)]
+            for node in nodes:
+                live.has_row[node] = 1
+            live.running += count
+            ctx.tell("event_persister", CreateTasks(live.row.id, nodes))
+        if live.ready:
+            self._cut(live, ctx)
+        elif live.running == 0:
+            self._close(live, ctx)
+
+    def _cut(self, live: Live, ctx: Context) -> None:
+        if not live.advancing:
+            live.advancing = True
+            ctx.next_turn(Advance(live.row.id))
+
+    def _close(self, live: Live, ctx: Context) -> None:
+        total = len(live.has_row)
+        node = live.closing or 0
+        nodes: list[tuple[int, TaskState, str]] = []
+        while node < total and len(nodes) < SLICE:
+            if not live.has_row[node]:
+                live.has_row[node] = 1
+                nodes.append((node, *self._why_never(live, node)))
+            node += 1
+        live.closing = node
+        if nodes:
+            ctx.tell("event_persister", CloseNodes(live.row.id, nodes))
+        if node < total:
+            self._cut(live, ctx)
+        else:
+            self._end(live, ctx)
+
+    def _why_never(self, live: Live, node: int) -> tuple[TaskState, str]:
+        if live.below_failure[node]:
+            return T.UPSTREAM_FAILED, "upstream_failed"
+        return T.SKIPPED, "stopped" if live.row.state == W.READY_STOP else "failure_strategy"
+
+    def _end(self, live: Live, ctx: Context) -> None:
+        row = live.row
+        if live.succeeded == len(live.has_row):
+            row.state, row.reason = W.SUCCESS, ""
+        elif row.state == W.READY_STOP:
+            row.state, row.message = W.STOP, "stopped on request"
+        else:
+            row.state, row.reason, row.message = W.FAILURE, "task_failed", live.first_failure
+        row.end_time = ctx.wall_ms
+        ctx.write(row)
+        del self.live[row.id]
+        ctx.tell("event_persister", EndInstance(row.id))
+        ctx.tell("gateway", InstanceTouched(row.id))
+
+    # --- recovery -------------------------------------------------------------------------------
+
+    def _recover_instances(self, loaded: Loaded, ctx: Context) -> None:
+        for row, body in loaded.rows:
+            assert row.state not in WORKFLOW_FINAL
+            version = self._version(row.version_digest, body)
+            live = self.live[row.id] = Live(row, version)
+            live.stopping = row.state == W.READY_STOP
+            self.recovering.append(live)
+            ctx.tell("event_persister", AdmitInstance(row, version))
+        self.more_to_recover = loaded.rows[-1][0].id if loaded.rows else 0
+        self._recover_next(ctx)
+
+    def _recover_next(self, ctx: Context) -> None:
+        if self.recovering:
+            ctx.load("tasks_of", self.recovering[0].row.id, 0, RECOVER_TASKS)
+        elif self.more_to_recover:
+            ctx.load("live_instances", self.more_to_recover, RECOVER_INSTANCES)
+        else:
+            ctx.tell("registry", RecoverWorkers())
+            for live in list(self.live.values()):
+                self._resume(live, ctx)
+
+    def _recover_tasks(self, loaded: Loaded, ctx: Context) -> None:
+        live = self.recovering[0]
+        rows: list[TaskInstanceRow] = loaded.rows
+        for row in rows:
+            self._count_row(live, row)
+        ctx.tell("event_persister", RecoverTasks(rows))
+        if len(rows) == RECOVER_TASKS:
+            ctx.load("tasks_of", live.row.id, rows[-1].id, RECOVER_TASKS)
+        else:
+            self.recovering.popleft()
+            self._recover_next(ctx)
+
+    def _count_row(self, live: Live, row: TaskInstanceRow) -> None:
+        state = TaskState(row.state)
+        live.has_row[row.node] = 1
+        if state not in TASK_FINAL:
+            live.running += 1
+        elif state in TASK_SUCCEEDED:
+            live.succeed(row.node)
+        elif state not in (T.SKIPPED, T.UPSTREAM_FAILED):
+            live.fail(row.node, state)
+
+    def _resume(self, live: Live, ctx: Context) -> None:
+        """Go on from the rows: what a crash cut off is decided again, by the same rules."""
+        live.ready = deque(node for node in live.ready if not live.has_row[node])
+        ends = live.failed and live.version.definition.failure_strategy == "end"
+        if live.stopping or ends:
+            self._halt(live, live.row.reason or "failure_strategy", ctx)
+        else:
+            self._advance(live, ctx)

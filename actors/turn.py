@@ -1,0 +1,382 @@
+"""The turn: take, think, commit, act (DESIGN section 4), as code without I/O.
+
+Performed by ``runtime/node.py`` under gevent and by the simulation. The performer offers what
+arrives, lets the turn think, commits the batch that `form` gives it on the storage thread, says
+`committed`, and performs what `release` gives it, in that order.
+
+Invariant: an effect is released only when the commit that holds its turn and all earlier ones has
+succeeded; a turn without writes waits for the writes of the turns before it.
+"""
+
+import heapq
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from ..protocol.commands import Command, DebugReply, DebugRequest, Heartbeat, HeartbeatAck
+from ..protocol.rows import Batch, Counters, Row, Versioned
+from .base import Actor, Boot, Effect, Timer
+
+#: A row in a batch that waits, without its text (tuple, ints, overhead); the text came in with the
+#: messages, whose bytes are counted when they are taken.
+ROW_BYTES = 200
+#: Enough to place the 99th percentile of `receive` without keeping history.
+BUSY_SAMPLES = 512
+#: The timer that runs also at the bound of thinking ahead: whoever is slow must not look dead.
+URGENT_TIMER = "beat"
+#: Taken first, and also while the disk stalls or the node is rebuilding its state.
+URGENT = (Heartbeat, HeartbeatAck, DebugRequest, DebugReply)
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """Bounds of a node; each has a key in conf.toml."""
+
+    turn_messages: int = 1_000
+    mailbox_max: int = 100_000
+    ahead_bytes: int = 16 * 1024 * 1024
+
+
+class Send(msgspec.Struct, frozen=True):
+    """One command to one peer; the performer packs those of a release into frames."""
+
+    peer: bytes
+    command: Command
+
+
+class Load(msgspec.Struct, frozen=True):
+    """Read on the storage thread, in order with the commits; answer `Loaded` to ``actor``."""
+
+    actor: str
+    name: str
+    key: tuple[Any, ...]
+
+
+class Query(msgspec.Struct, frozen=True):
+    """Read on the reader thread; answer `Queried` to ``actor``."""
+
+    actor: str
+    name: str
+    token: Any
+    key: tuple[Any, ...]
+
+
+class Perform(msgspec.Struct, frozen=True):
+    """An effect of the outside world; its answer goes to ``actor``."""
+
+    actor: str
+    effect: Effect
+
+
+Released = Send | Load | Query | Perform
+
+
+class Mailbox:
+    """The measures of one actor's mailbox."""
+
+    def __init__(self) -> None:
+        self.depth = 0
+        self.high_water = 0
+        self.handled = 0
+        self.arrived_ms: deque[int] = deque()  # of what waits at the intake, oldest first
+        self.busy_us: deque[int] = deque(maxlen=BUSY_SAMPLES)
+        self.rejected: dict[str, int] = {}
+
+    def reject(self, reason: str) -> None:
+        """Count one message that was not taken."""
+        self.rejected[reason] = self.rejected.get(reason, 0) + 1
+
+
+class Turn:
+    """Feeds actors and collects what they ask for; is itself the `Context` of the one receiving."""
+
+    def __init__(
+        self,
+        node: str,
+        actors: dict[str, Actor],
+        limits: Limits,
+        *,
+        commit_no: int = 0,
+        counters: Counters | None = None,
+        recovering: bool = False,
+        clock_us: Callable[[], int] = lambda: 0,
+    ) -> None:
+        self.node = node
+        self.actors = actors
+        self.limits = limits
+        self.counters = counters
+        self.recovering = recovering
+        self.commit_no = commit_no
+        self.now_ms = 0
+        self.wall_ms = 0
+        self.peer = b""
+        self.sender = ""
+        self.mailboxes = {name: Mailbox() for name in actors}
+        self._clock_us = clock_us
+        self._receiving = ""
+        self._urgent: deque[tuple[str, Any, bytes, str, int]] = deque()
+        self._intake: deque[tuple[str, Any, bytes, str, int]] = deque()
+        self._thinking: deque[tuple[str, Any, bytes, str]] = deque()
+        self._timers: list[tuple[int, int, str, str]] = []
+        self._timer_tickets: dict[tuple[str, str], int] = {}
+        self._tickets = 0
+        self._written: dict[type[Versioned], dict[object, Versioned]] = {}
+        self._appended: dict[type[Row], list[Row]] = {}
+        self._put: dict[type[Row], dict[object, Row | None]] = {}  # None: deleted
+        self._ahead_bytes = 0
+        self._at_once: list[Released] = []
+        self._thought: list[Released] = []  # since the batch in flight was formed
+        self._in_flight: list[Released] | None = None
+        self._released: list[Released] = []
+        self._failing_since_ms: int | None = None
+        for name in actors:
+            self.offer(name, Boot())
+
+    # --- the performer's side -------------------------------------------------------------------
+
+    def offer(
+        self, actor: str, message: Any, peer: bytes = b"", sender: str = "", size: int = 0
+    ) -> str:
+        """Take a message in; returns why not (``busy``, ``recovering``), or an empty string."""
+        box = self.mailboxes[actor]
+        urgent = isinstance(message, URGENT)
+        if peer and not urgent:
+            if self.recovering:
+                box.reject("recovering")
+                return "recovering"
+            if box.depth >= self.limits.mailbox_max:
+                box.reject("busy")
+                return "busy"
+        self._count_in(box)
+        box.arrived_ms.append(self.now_ms)
+        (self._urgent if urgent else self._intake).append((actor, message, peer, sender, size))
+        return ""
+
+    def has_work(self, now_ms: int) -> bool:
+        """Whether `think` would deliver anything now."""
+        due = self.next_due()
+        if self._urgent or (due is not None and due <= now_ms):
+            return True
+        return bool(self._intake) and not self.is_ahead
+
+    @property
+    def is_ahead(self) -> bool:
+        """At the bound of what may be thought before it is on disk."""
+        return self._ahead_bytes >= self.limits.ahead_bytes
+
+    def next_due(self) -> int | None:
+        """When the next timer fires."""
+        while self._timers:
+            due, ticket, actor, name = self._timers[0]
+            if self._timer_tickets.get((actor, name)) == ticket:
+                return due
+            heapq.heappop(self._timers)
+        return None
+
+    def think(self, now_ms: int, wall_ms: int) -> list[Released]:
+        """One turn's take and think; returns what may be performed ahead of the commit."""
+        self.now_ms, self.wall_ms = now_ms, wall_ms
+        self._take(self._urgent)
+        if not self.is_ahead:
+            self._take(self._intake)
+        self._take_timers()
+        self._run()
+        at_once, self._at_once = self._at_once, []
+        return at_once
+
+    def form(self) -> Batch | None:
+        """The next batch, if there is something to write and none is in flight."""
+        if self._in_flight is not None or not self._has_writes:
+            return None
+        self.commit_no += 1
+        batch = Batch(
+            commit_no=self.commit_no,
+            counters=msgspec.structs.replace(self.counters) if self.counters else None,
+            versioned={
+                table: [_image(row) for row in rows.values()]
+                for table, rows in self._written.items()
+            },
+            appended={
+                table: [msgspec.structs.astuple(row) for row in rows]
+                for table, rows in self._appended.items()
+            },
+            put={
+                table: [msgspec.structs.astuple(row) for row in rows.values() if row is not None]
+                for table, rows in self._put.items()
+            },
+            deleted={
+                table: [key for key, row in rows.items() if row is None]
+                for table, rows in self._put.items()
+            },
+        )
+        self._written, self._appended, self._put, self._ahead_bytes = {}, {}, {}, 0
+        self._in_flight, self._thought = self._thought, []
+        return batch
+
+    def committed(self) -> None:
+        """The batch in flight is on disk."""
+        assert self._in_flight is not None
+        self._released += self._in_flight
+        self._in_flight = None
+        self._failing_since_ms = None
+
+    def failed(self, now_ms: int) -> None:
+        """The batch in flight failed for now; the performer will try the same one again."""
+        assert self._in_flight is not None
+        if self._failing_since_ms is None:
+            self._failing_since_ms = now_ms
+
+    def release(self) -> list[Released]:
+        """What may be performed now, in turn order."""
+        if self._in_flight is None and not self._has_writes:
+            self._released += self._thought
+            self._thought, self._ahead_bytes = [], 0
+        released, self._released = self._released, []
+        return released
+
+    # --- the context ----------------------------------------------------------------------------
+
+    @property
+    def stalled_ms(self) -> int:
+        """For how long the commit in flight has been failing; 0: it is not."""
+        if self._failing_since_ms is None:
+            return 0
+        return max(1, self.now_ms - self._failing_since_ms)
+
+    def tell(self, actor: str, message: object) -> None:
+        """See `Context.tell`."""
+        self._count_in(self.mailboxes[actor])
+        self._thinking.append((actor, message, b"", ""))
+
+    def next_turn(self, message: object) -> None:
+        """See `Context.next_turn`."""
+        box = self.mailboxes[self._receiving]
+        self._count_in(box)
+        box.arrived_ms.append(self.now_ms)
+        self._intake.append((self._receiving, message, b"", "", 0))
+
+    def send(self, peer: bytes, command: Command) -> None:
+        """See `Context.send`."""
+        self._thought.append(Send(peer, command))
+
+    def send_now(self, peer: bytes, command: Command) -> None:
+        """See `Context.send_now`."""
+        self._at_once.append(Send(peer, command))
+
+    def write(self, row: Versioned) -> None:
+        """See `Context.write`."""
+        row.event_no += 1
+        self._ahead_bytes += ROW_BYTES
+        self._written.setdefault(type(row), {})[getattr(row, row.KEY)] = row
+
+    def append(self, row: Row) -> None:
+        """See `Context.append`."""
+        self._ahead_bytes += ROW_BYTES
+        self._appended.setdefault(type(row), []).append(row)
+
+    def put(self, row: Row) -> None:
+        """See `Context.put`."""
+        self._ahead_bytes += ROW_BYTES
+        self._put.setdefault(type(row), {})[getattr(row, row.KEY)] = row
+
+    def delete(self, table: type[Row], key: object) -> None:
+        """See `Context.delete`."""
+        self._ahead_bytes += ROW_BYTES
+        self._put.setdefault(table, {})[key] = None
+
+    def new_id(self, kind: str) -> int:
+        """See `Context.new_id`."""
+        number: int = getattr(self.counters, kind)
+        setattr(self.counters, kind, number + 1)
+        return number
+
+    def load(self, name: str, *key: object) -> None:
+        """See `Context.load`."""
+        self._thought.append(Load(self._receiving, name, key))
+
+    def query(self, name: str, token: object, *key: object) -> None:
+        """See `Context.query`."""
+        self._at_once.append(Query(self._receiving, name, token, key))
+
+    def set_timer(self, name: str, after_ms: int) -> None:
+        """See `Context.set_timer`."""
+        self._tickets += 1
+        self._timer_tickets[self._receiving, name] = self._tickets
+        heapq.heappush(self._timers, (self.now_ms + after_ms, self._tickets, self._receiving, name))
+
+    def perform(self, effect: Effect) -> None:
+        """See `Context.perform`."""
+        self._thought.append(Perform(self._receiving, effect))
+
+    def recovered(self) -> None:
+        """See `Context.recovered`."""
+        self.recovering = False
+
+    def inspect(self) -> list[dict[str, Any]]:
+        """See `Context.inspect`."""
+        return [
+            {
+                "node": self.node,
+                "actor": name,
+                "depth": box.depth,
+                "high_water": box.high_water,
+                "held": self.actors[name].held(),
+                "oldest_ms": self.now_ms - box.arrived_ms[0] if box.arrived_ms else 0,
+                "handled": box.handled,
+                "busy_us_p99": _p99(box.busy_us),
+                "rejected": dict(box.rejected),
+            }
+            for name, box in self.mailboxes.items()
+        ]
+
+    # --- inside ---------------------------------------------------------------------------------
+
+    @property
+    def _has_writes(self) -> bool:
+        return bool(self._written or self._appended or self._put)
+
+    def _count_in(self, box: Mailbox) -> None:
+        box.depth += 1
+        box.high_water = max(box.high_water, box.depth)
+
+    def _take(self, queue: deque[tuple[str, Any, bytes, str, int]]) -> None:
+        for _ in range(min(len(queue), self.limits.turn_messages)):
+            actor, message, peer, sender, size = queue.popleft()
+            self.mailboxes[actor].arrived_ms.popleft()
+            self._ahead_bytes += size
+            self._thinking.append((actor, message, peer, sender))
+
+    def _take_timers(self) -> None:
+        held_back = []
+        while (due := self.next_due()) is not None and due <= self.now_ms:
+            timer = heapq.heappop(self._timers)
+            _, _, actor, name = timer
+            if self.is_ahead and name != URGENT_TIMER:
+                held_back.append(timer)
+                continue
+            del self._timer_tickets[actor, name]
+            self._count_in(self.mailboxes[actor])
+            self._thinking.append((actor, Timer(name), b"", ""))
+        for timer in held_back:
+            heapq.heappush(self._timers, timer)
+
+    def _run(self) -> None:
+        while self._thinking:
+            self._receiving, message, self.peer, self.sender = self._thinking.popleft()
+            box = self.mailboxes[self._receiving]
+            started_us = self._clock_us()
+            self.actors[self._receiving].receive(message, self)
+            box.busy_us.append(self._clock_us() - started_us)
+            box.depth -= 1
+            box.handled += 1
+
+
+def _image(row: Versioned) -> tuple[object, ...]:
+    image = msgspec.structs.astuple(row)
+    row.stored_no = row.event_no
+    return image
+
+
+def _p99(samples: deque[int]) -> int:
+    return sorted(samples)[int(len(samples) * 0.99)] if samples else 0

@@ -1,0 +1,1 @@
+"""The actors of a worker, and the rules of its warden."""

@@ -1,0 +1,123 @@
+"""Worker actor: journals each RUNNING and RESULT, sends it, keeps it until it is acknowledged.
+
+The executor reports facts; the master's Acks come from the wire; the retry reporter says when to
+send again. Invariant: a callback is in the journal from before its first sending until the
+attempt's RESULT is acknowledged. What is unacknowledged of an attempt goes together, in order.
+"""
+
+from typing import assert_never
+
+import msgspec
+
+from ...protocol.codec import encode_command
+from ...protocol.commands import (
+    TaskExecuteResponse,
+    TaskExecuteResponseAck,
+    TaskExecuteRunning,
+    TaskExecuteRunningAck,
+)
+from ...protocol.rows import JournalCallback
+from ..base import Boot, Context, Loaded
+from .messages import Acknowledged, Drop, Fenced, Report, Resend, Settled, Unacknowledged
+
+Inbox = Boot | Loaded | Report | Resend | Drop | TaskExecuteRunningAck | TaskExecuteResponseAck
+Callback = TaskExecuteRunning | TaskExecuteResponse
+
+_callbacks = msgspec.msgpack.Decoder(Callback)
+
+
+class Outbox:
+    """What was said of one attempt; ``unacknowledged`` by seq, in order."""
+
+    def __init__(self) -> None:
+        self.seq = 0
+        self.unacknowledged: dict[int, Callback] = {}
+
+
+class CallbackSender:
+    """Owns ``seq`` and the callbacks of every attempt that the journal has."""
+
+    def __init__(self, master: bytes) -> None:
+        self.master = master
+        self.outboxes: dict[int, Outbox] = {}
+
+    def held(self) -> int:
+        """Callbacks not yet acknowledged."""
+        return sum(len(outbox.unacknowledged) for outbox in self.outboxes.values())
+
+    def receive(self, message: Inbox, ctx: Context) -> None:
+        """See the module's docstring."""
+        match message:
+            case Boot():
+                ctx.load("callbacks")
+            case Loaded():
+                self._recover(message.rows, ctx)
+            case Report():
+                self._say(message.fact, ctx)
+            case Resend():
+                for dispatch_id in message.dispatch_ids:
+                    self._send(dispatch_id, ctx)
+            case Drop():
+                self._forget(message.dispatch_id, ctx)
+            case TaskExecuteRunningAck() | TaskExecuteResponseAck():
+                self._acknowledge(message, ctx)
+            case _:
+                assert_never(message)
+
+    def _recover(self, rows: list[JournalCallback], ctx: Context) -> None:
+        for row in rows:
+            outbox = self.outboxes.setdefault(row.dispatch_id, Outbox())
+            outbox.seq = max(outbox.seq, row.seq)
+            outbox.unacknowledged[row.seq] = _callbacks.decode(row.body)
+        for dispatch_id in self.outboxes:
+            ctx.tell("retry_reporter", Unacknowledged(dispatch_id))
+
+    def _say(self, fact: Callback, ctx: Context) -> None:
+        outbox = self.outboxes.setdefault(fact.dispatch_id, Outbox())
+        outbox.seq += 1
+        callback = msgspec.structs.replace(fact, seq=outbox.seq)
+        ctx.put(
+            JournalCallback(
+                key=_key(fact.dispatch_id, outbox.seq),
+                dispatch_id=fact.dispatch_id,
+                seq=outbox.seq,
+                body=encode_command(callback),
+            )
+        )
+        outbox.unacknowledged[outbox.seq] = callback
+        self._send(fact.dispatch_id, ctx)
+        ctx.tell("retry_reporter", Unacknowledged(fact.dispatch_id))
+
+    def _send(self, dispatch_id: int, ctx: Context) -> None:
+        if outbox := self.outboxes.get(dispatch_id):
+            for callback in outbox.unacknowledged.values():
+                ctx.send(self.master, callback)
+
+    def _acknowledge(
+        self, ack: TaskExecuteRunningAck | TaskExecuteResponseAck, ctx: Context
+    ) -> None:
+        outbox = self.outboxes.get(ack.dispatch_id)
+        if outbox is None:
+            return
+        if ack.outcome != "ok":
+            self._forget(ack.dispatch_id, ctx)
+            ctx.tell("executor", Fenced(ack.dispatch_id))
+            return
+        callback = outbox.unacknowledged.pop(ack.seq, None)
+        if isinstance(callback, TaskExecuteResponse):
+            self._forget(ack.dispatch_id, ctx)
+            ctx.tell("executor", Acknowledged(ack.dispatch_id))
+        elif not outbox.unacknowledged:
+            ctx.tell("retry_reporter", Settled(ack.dispatch_id))
+
+    def _forget(self, dispatch_id: int, ctx: Context) -> None:
+        outbox = self.outboxes.pop(dispatch_id, None)
+        if outbox is None:
+            return
+        for seq in range(1, outbox.seq + 1):
+            ctx.delete(JournalCallback, _key(dispatch_id, seq))
+        ctx.tell("retry_reporter", Settled(dispatch_id))
+
+
+def _key(dispatch_id: int, seq: int) -> str:
+    return f"{dispatch_id}:{seq}"

@@ -1,0 +1,534 @@
+"""Worker actor: starts, watches and kills attempts through the warden, and adopts what it finds.
+
+The master's requests and membership's questions come in; facts go to the callback sender, starts
+and kills to the warden. Invariants: an attempt is in the journal before it is acknowledged or
+handed to the warden; a dispatch_id is answered once and every copy alike; nothing is registered
+before journal and warden have both answered; free slots = slots - attempts without a result.
+"""
+
+import json
+from typing import Any, assert_never
+
+from ...protocol.commands import (
+    AttemptReport,
+    TaskExecuteRequest,
+    TaskExecuteRequestAck,
+    TaskExecuteResponse,
+    TaskExecuteRunning,
+    TaskKillRequest,
+    TaskKillResponse,
+)
+from ...protocol.launch import Collection, Launch
+from ...protocol.rows import JournalAttempt
+from ..base import (
+    Boot,
+    Collect,
+    Collected,
+    Context,
+    Discard,
+    Loaded,
+    Prepare,
+    Prepared,
+    Timer,
+    ToWarden,
+    WardenSaid,
+)
+from .identity import Identity
+from .log_reader import log_name
+from .messages import (
+    Acknowledged,
+    CountSlots,
+    Drain,
+    Drained,
+    Drop,
+    EpochRose,
+    Fenced,
+    FreeSlots,
+    Judged,
+    ListAttempts,
+    Listing,
+    Recovered,
+    Report,
+    SettledBelow,
+    ids_of,
+)
+
+#: The drain's progress is looked at so often; it is for people, not for speed.
+DRAIN_CHECK_MS = 200
+#: Signals by number for messages; a table, because this room imports no `signal`.
+SIGNALS = {1: "HUP", 2: "INT", 3: "QUIT", 6: "ABRT", 7: "BUS", 8: "FPE", 9: "KILL", 11: "SEGV"}
+SIGNALS |= {10: "USR1", 12: "USR2", 13: "PIPE", 14: "ALRM", 15: "TERM", 24: "XCPU", 25: "XFSZ"}
+
+Inbox = (
+    Boot
+    | Loaded
+    | WardenSaid
+    | TaskExecuteRequest
+    | TaskKillRequest
+    | Prepared
+    | Collected
+    | ListAttempts
+    | CountSlots
+    | EpochRose
+    | Judged
+    | SettledBelow
+    | Drain
+    | Acknowledged
+    | Fenced
+    | Timer
+)
+
+
+class Attempt:
+    """One attempt of this worker, from its acceptance to its result's acknowledgement."""
+
+    def __init__(self, row: JournalAttempt, request: TaskExecuteRequest | None) -> None:
+        self.row = row
+        self.request = request  # None: accepted by a former life, whose request is gone
+        self.launch: Launch | None = None  # set once it is handed to the warden
+        self.ended: dict[str, Any] | None = None  # the warden's last word, while it is collected
+        self.unwanted = False  # the master fenced it: kill it, say nothing
+
+
+class Executor:
+    """Owns the slots and every attempt that the journal has."""
+
+    def __init__(self, identity: Identity, master: bytes, kill_grace_ms: int) -> None:
+        self.identity = identity
+        self.master = master
+        self.kill_grace_ms = kill_grace_ms
+        self.epoch = 0
+        self.settled_below = 0
+        self.attempts: dict[int, Attempt] = {}
+        #: dispatch_id → refusal, "" for accepted, never_began for a kill that came first.
+        self.answered: dict[int, str] = {}
+        self.journal_read = False
+        self.warden_records: dict[int, dict[str, Any]] | None = None
+        self.early: list[dict[str, Any]] = []  # said before we had recovered
+        self.recovered = False
+        self.drain: Drain | None = None
+        self.drain_until_ms = 0
+
+    def held(self) -> int:
+        """Attempts whose result is not yet acknowledged."""
+        return len(self.attempts)
+
+    def receive(self, message: Inbox, ctx: Context) -> None:
+        """See the module's docstring."""
+        match message:
+            case Boot():
+                ctx.load("attempts")
+            case Loaded():
+                for row in message.rows:
+                    self.attempts[row.dispatch_id] = Attempt(row, None)
+                self.journal_read = True
+                self._meet_warden(ctx)
+            case WardenSaid():
+                self._hear_warden(message.message, ctx)
+            case TaskExecuteRequest():
+                if message.to_boot == self.identity.boot and message.epoch == self.epoch:
+                    self._answer(message, ctx)
+            case TaskKillRequest():
+                if message.to_boot == self.identity.boot and message.epoch == self.epoch:
+                    self._answer_kill(message, ctx)
+            case Prepared():
+                self._hand_over(message, ctx)
+            case Collected():
+                self._conclude(message.dispatch_id, message.collection, ctx)
+            case ListAttempts():
+                ctx.tell("membership", Listing([self._listed(a) for a in self.attempts.values()]))
+            case CountSlots():
+                ctx.tell("membership", FreeSlots(self._free_slots()))
+            case EpochRose():
+                self.epoch = message.epoch
+                self.settled_below = 0
+            case Judged():
+                for verdict in message.verdicts:
+                    if verdict.verdict != "keep":
+                        self._fence(verdict.dispatch_id, ctx)
+            case SettledBelow():
+                self._settle(message.dispatch_id)
+            case Drain():
+                self._begin_drain(message, ctx)
+            case Acknowledged():
+                self._forget(message.dispatch_id, ctx)
+            case Fenced():
+                self._fence(message.dispatch_id, ctx)
+            case Timer():
+                self._go_on_draining(ctx)
+            case _:
+                assert_never(message)
+
+    # --- requests -------------------------------------------------------------------------------
+
+    def _answer(self, request: TaskExecuteRequest, ctx: Context) -> None:
+        dispatch_id = request.dispatch_id
+        refusal = self.answered.get(dispatch_id)
+        if refusal is None:
+            refusal = self._refusal(request)
+            if not refusal and dispatch_id not in self.attempts:
+                self._accept(request, ctx)
+            if refusal != "fenced":
+                self.answered[dispatch_id] = refusal
+        ctx.send(
+            self.master,
+            TaskExecuteRequestAck(**ids_of(request), accepted=not refusal, reason=refusal),
+        )
+
+    def _refusal(self, request: TaskExecuteRequest) -> str:
+        """Why this request cannot be taken; empty if it can."""
+        if request.dispatch_id in self.attempts:
+            return ""
+        if request.dispatch_id < self.settled_below:
+            return "fenced"
+        if self.drain is not None:
+            return "draining"
+        if request.task_type not in self.identity.types:
+            return "unknown_type"
+        same_task = any(
+            a.row.task_instance_id == request.task_instance_id and a.row.phase != "ended"
+            for a in self.attempts.values()
+        )
+        # An older attempt of the same task still dies here: two never run at the same time.
+        return "no_slot" if same_task or self._free_slots() <= 0 else ""
+
+    def _accept(self, request: TaskExecuteRequest, ctx: Context) -> None:
+        row = JournalAttempt(
+            **ids_of(request),
+            life=self.identity.life,
+            type=request.task_type,
+            outputs=json.dumps(request.outputs),
+            required=json.dumps(request.required),
+            phase="accepted",
+            log=log_name(request.workflow_instance_id, request.task_instance_id, request.attempt),
+        )
+        self.attempts[request.dispatch_id] = Attempt(row, request)
+        ctx.put(row)
+        ctx.perform(Prepare(request))
+
+    def _answer_kill(self, request: TaskKillRequest, ctx: Context) -> None:
+        dispatch_id = request.dispatch_id
+        attempt = self.attempts.get(dispatch_id)
+        if attempt is None:
+            outcome = "ended"
+            if dispatch_id >= self.settled_below and self.answered.get(dispatch_id) != "":
+                self.answered[dispatch_id] = outcome = "never_began"  # a tombstone
+        elif attempt.row.phase == "ended":
+            outcome = "ended"
+        elif attempt.request is not None and attempt.launch is None and attempt.ended is None:
+            outcome = self.answered[dispatch_id] = "never_began"
+            self._forget(dispatch_id, ctx)
+        else:
+            outcome = "killing"
+            self._kill(attempt, request.reason, request.grace_ms, ctx)
+        ctx.send(self.master, TaskKillResponse(**ids_of(request), outcome=outcome))
+
+    def _kill(self, attempt: Attempt, intent: str, grace_ms: int, ctx: Context) -> None:
+        if attempt.row.kill_reason is None:
+            attempt.row.kill_reason = intent
+            ctx.put(attempt.row)
+        dispatch_id = attempt.row.dispatch_id
+        kill = {"do": "kill", "dispatch_id": dispatch_id, "intent": intent, "grace_ms": grace_ms}
+        ctx.perform(ToWarden(kill))
+
+    def _settle(self, below: int) -> None:
+        if below <= self.settled_below:
+            return
+        self.settled_below = below
+        for dispatch_id in [d for d in self.answered if d < below]:
+            del self.answered[dispatch_id]
+
+    # --- starting and ending --------------------------------------------------------------------
+
+    def _hand_over(self, prepared: Prepared, ctx: Context) -> None:
+        attempt = self.attempts.get(prepared.dispatch_id)
+        if attempt is None or attempt.request is None or attempt.row.phase == "ended":
+            return  # killed before it began
+        if prepared.problem:
+            self._fail(attempt, "preflight", prepared.problem, ctx)
+        elif prepared.launch is None:
+            self._run_without_process(attempt, ctx)
+        else:
+            attempt.launch = prepared.launch
+            self._start(attempt, prepared.launch, ctx)
+
+    def _start(self, attempt: Attempt, launch: Launch, ctx: Context) -> None:
+        row = attempt.row
+        start = {
+            "do": "start",
+            "dispatch_id": row.dispatch_id,
+            "task_instance_id": row.task_instance_id,
+            "workflow_instance_id": row.workflow_instance_id,
+            "attempt": row.attempt,
+            "marker": self._marker(row),
+            "argv": launch.argv,
+            "env": launch.env,
+            "cwd": launch.cwd,
+            "log": row.log,
+        }
+        ctx.perform(ToWarden(start))
+
+    def _marker(self, row: JournalAttempt) -> str:
+        me = self.identity
+        return f"{me.cluster}.{me.worker}.{row.task_instance_id}.{row.attempt}"
+
+    def _run_without_process(self, attempt: Attempt, ctx: Context) -> None:
+        self._begin(attempt, ctx.wall_ms, 0, ctx)
+        outputs = json.loads(attempt.row.outputs)
+        attempt.ended = {"code": 0, "signal": None, "end_time": ctx.wall_ms, "intent": None}
+        self._conclude(attempt.row.dispatch_id, Collection(outputs, ""), ctx)
+
+    def _begin(self, attempt: Attempt, start_time: int, pid: int, ctx: Context) -> None:
+        row = attempt.row
+        row.phase, row.start_time, row.pid = "begun", start_time, pid
+        ctx.put(row)
+        running = TaskExecuteRunning(
+            **ids_of(row),
+            seq=0,
+            start_time=start_time,
+            host=self.identity.host,
+            pid=pid,
+            log=row.log,
+        )
+        ctx.tell("callback_sender", Report(running))
+
+    def _collect(self, attempt: Attempt, ended: dict[str, Any], ctx: Context) -> None:
+        if attempt.row.phase == "ended" or attempt.ended is not None:
+            return
+        if ended.get("problem"):
+            self._fail(attempt, "preflight", ended["problem"]["message"], ctx)
+            return
+        attempt.ended = ended
+        row = attempt.row
+        ctx.perform(
+            Collect(
+                dispatch_id=row.dispatch_id,
+                task_type=row.type,
+                log=row.log,
+                exit_code=_exit_code(ended),
+                outputs=json.loads(row.outputs),
+                required=json.loads(row.required),
+            )
+        )
+
+    def _conclude(self, dispatch_id: int, collection: Collection, ctx: Context) -> None:
+        attempt = self.attempts.get(dispatch_id)
+        if attempt is None or attempt.ended is None or attempt.row.phase == "ended":
+            return
+        ended, exit_code = attempt.ended, _exit_code(attempt.ended)
+        status, reason, message = "SUCCESS", "", ""
+        if ended["intent"] is not None:
+            status, reason, message = _by_intent(ended["intent"])
+        elif exit_code != 0:
+            status, reason, message = "FAILURE", "exit_nonzero", _exit_sentence(ended)
+        elif collection.problem:
+            status, reason, message = "FAILURE", "bad_output", collection.problem
+        self._report_end(attempt, status, reason, message, collection, exit_code, ctx)
+
+    def _fail(self, attempt: Attempt, reason: str, message: str, ctx: Context) -> None:
+        attempt.ended = {"end_time": ctx.wall_ms}
+        self._report_end(attempt, "FAILURE", reason, message, Collection({}, ""), None, ctx)
+
+    def _lose(self, attempt: Attempt, ctx: Context) -> None:
+        if attempt.row.phase == "ended":
+            return
+        attempt.ended = {"end_time": ctx.wall_ms}
+        message = "the process was lost: its warden ended without recording how it ended"
+        self._report_end(
+            attempt, "NEED_FAULT_TOLERANCE", "lost", message, Collection({}, ""), None, ctx
+        )
+
+    def _report_end(
+        self,
+        attempt: Attempt,
+        status: str,
+        reason: str,
+        message: str,
+        collection: Collection,
+        exit_code: int | None,
+        ctx: Context,
+    ) -> None:
+        row = attempt.row
+        if attempt.unwanted:
+            self._forget(row.dispatch_id, ctx)
+            return
+        assert attempt.ended is not None
+        row.phase = "ended"
+        ctx.put(row)
+        response = TaskExecuteResponse(
+            **ids_of(row),
+            seq=0,
+            status=status,
+            exit_code=exit_code,
+            reason=reason,
+            message=message,
+            start_time=row.start_time,
+            end_time=attempt.ended["end_time"],
+            host=self.identity.host,
+            pid=row.pid,
+            log=row.log,
+            outputs=collection.outputs,
+            tail=collection.tail,
+        )
+        ctx.tell("callback_sender", Report(response))
+
+    def _forget(self, dispatch_id: int, ctx: Context) -> None:
+        """The attempt leaves the journal, the warden's log and the disk; its log stays."""
+        attempt = self.attempts.pop(dispatch_id, None)
+        if attempt is None:
+            return
+        ctx.delete(JournalAttempt, dispatch_id)
+        ctx.perform(ToWarden({"do": "forget", "dispatch_id": dispatch_id}))
+        ctx.perform(Discard(dispatch_id))
+
+    def _fence(self, dispatch_id: int, ctx: Context) -> None:
+        """The master does not want it: nothing is said of it any more, and it must not run."""
+        ctx.tell("callback_sender", Drop(dispatch_id))
+        attempt = self.attempts.get(dispatch_id)
+        if attempt is None:
+            return
+        never_handed = attempt.launch is None and attempt.row.phase == "accepted"
+        if attempt.row.phase == "ended" or never_handed:
+            self._forget(dispatch_id, ctx)
+        elif not attempt.unwanted:
+            attempt.unwanted = True
+            self._kill(attempt, "fence", 0, ctx)
+
+    # --- the warden, and what a former life left ------------------------------------------------
+
+    def _hear_warden(self, said: dict[str, Any], ctx: Context) -> None:
+        if said["say"] == "records":
+            self.warden_records = {record["dispatch_id"]: record for record in said["records"]}
+            self._meet_warden(ctx)
+            return
+        if not self.recovered:
+            self.early.append(said)
+            return
+        attempt = self.attempts.get(said.get("dispatch_id", 0))
+        if attempt is None:
+            return
+        match said["say"]:
+            case "unknown" | "never_began":
+                self._end_unbegun(attempt, ctx)
+            case "begun":
+                if attempt.row.phase == "accepted":
+                    self._begin(attempt, said["start_time"], said["pid"], ctx)
+            case "ended":
+                self._collect(attempt, said, ctx)
+            case "lost":
+                self._lose(attempt, ctx)
+            case "kill_failed":
+                pids = said["pids"]
+                answer = TaskKillResponse(**ids_of(attempt.row), outcome="kill_failed", pids=pids)
+                ctx.send(self.master, answer)
+
+    def _meet_warden(self, ctx: Context) -> None:
+        """Compare the journal with all that the warden has; at start, and for each new warden."""
+        if not self.journal_read or self.warden_records is None:
+            return
+        records, self.warden_records = self.warden_records, None
+        for attempt in list(self.attempts.values()):
+            self._adopt(attempt, records.pop(attempt.row.dispatch_id, None), ctx)
+        for record in records.values():  # acknowledged or fenced before; only the warden knows it
+            dispatch_id = record["dispatch_id"]
+            kill = {"do": "kill", "dispatch_id": dispatch_id, "intent": "fence", "grace_ms": 0}
+            if record["phase"] not in ("ended", "lost"):
+                ctx.perform(ToWarden(kill))
+            ctx.perform(ToWarden({"do": "forget", "dispatch_id": dispatch_id}))
+        if not self.recovered:
+            self.recovered = True
+            ctx.tell("membership", Recovered())
+            early, self.early = self.early, []
+            for said in early:
+                self._hear_warden(said, ctx)
+
+    def _end_unbegun(self, attempt: Attempt, ctx: Context) -> None:
+        """Killed, and the warden promises that it never began and never will."""
+        row = attempt.row
+        if row.kill_reason is None or row.phase == "ended":
+            return
+        attempt.ended = {"end_time": ctx.wall_ms}
+        status, reason, message = _by_intent(row.kill_reason)
+        self._report_end(attempt, status, reason, message, Collection({}, ""), None, ctx)
+
+    def _adopt(self, attempt: Attempt, record: dict[str, Any] | None, ctx: Context) -> None:
+        row = attempt.row
+        if row.phase == "ended":
+            return
+        if record is None:
+            if row.phase == "begun":
+                if attempt.ended is None:
+                    self._lose(attempt, ctx)
+            elif row.kill_reason is not None:
+                self._end_unbegun(attempt, ctx)
+            elif attempt.launch is not None:  # the former warden never read our start
+                self._start(attempt, attempt.launch, ctx)
+            return
+        if row.life != self.identity.life:
+            row.life = self.identity.life  # it is ours now, and not abandoned
+            ctx.put(row)
+        if row.phase == "accepted" and record.get("pid"):
+            self._begin(attempt, record["start_time"], record["pid"], ctx)
+        if record["phase"] == "ended":
+            self._collect(attempt, record, ctx)
+        elif record["phase"] == "lost":
+            self._lose(attempt, ctx)
+        elif row.kill_reason is not None:
+            self._kill(attempt, row.kill_reason, self.kill_grace_ms, ctx)
+
+    def _listed(self, attempt: Attempt) -> AttemptReport:
+        row = attempt.row
+        phase = row.phase
+        if phase == "accepted" and row.life != self.identity.life:
+            phase = "abandoned"
+        return AttemptReport(
+            row.task_instance_id, row.workflow_instance_id, row.attempt, row.dispatch_id, phase
+        )
+
+    def _free_slots(self) -> int:
+        running = sum(1 for attempt in self.attempts.values() if attempt.row.phase != "ended")
+        return max(0, self.identity.slots - running)
+
+    # --- draining -------------------------------------------------------------------------------
+
+    def _begin_drain(self, drain: Drain, ctx: Context) -> None:
+        if self.drain is None:
+            self.drain_until_ms = ctx.now_ms + drain.wait_ms
+            self.drain = drain
+            self._go_on_draining(ctx)
+
+    def _go_on_draining(self, ctx: Context) -> None:
+        drain = self.drain
+        assert drain is not None
+        running = [a for a in self.attempts.values() if a.row.phase != "ended"]
+        if not self.attempts or (drain.keep and len(running) == len(self.attempts)):
+            ctx.tell("membership", Drained())
+            return
+        if ctx.now_ms >= self.drain_until_ms and not drain.keep:
+            for attempt in running:
+                if attempt.row.kill_reason is None:
+                    self._kill(attempt, "shutdown", self.kill_grace_ms, ctx)
+        ctx.set_timer("drain", DRAIN_CHECK_MS)
+
+
+def _exit_code(ended: dict[str, Any]) -> int:
+    """0–255; 128 + n for signal n, as a shell has it."""
+    code: int | None = ended["code"]
+    return 128 + ended["signal"] if code is None else code
+
+
+def _exit_sentence(ended: dict[str, Any]) -> str:
+    if ended["code"] is not None:
+        return f"the command ended with exit code {ended['code']}"
+    number = ended["signal"]
+    return f"the command was ended by signal {number} (SIG{SIGNALS.get(number, '?')})"
+
+
+def _by_intent(intent: str) -> tuple[str, str, str]:
+    match intent:
+        case "person":
+            return "KILL", "killed", "killed on request"
+        case "shutdown":
+            return "NEED_FAULT_TOLERANCE", "shutdown", "stopped with the cluster; it will run again"
+        case _:
+            return "NEED_FAULT_TOLERANCE", "fenced", "stopped: the master had given it up"

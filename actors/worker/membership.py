@@ -1,0 +1,201 @@
+"""Worker actor: makes the worker known to its master, and keeps it known.
+
+It registers with everything the executor has, again every second until welcomed, and beats every
+``heartbeat_ms``. Invariant: nothing is registered before the executor has recovered (journal read,
+warden answered), and every registration carries a listing taken in the same turn; a listing made
+before the epoch was known is never judged (DESIGN section 5, reconciliation).
+"""
+
+from typing import assert_never
+
+from ...protocol.commands import (
+    DebugReply,
+    DebugRequest,
+    Heartbeat,
+    HeartbeatAck,
+    WorkerDrain,
+    WorkerDrained,
+    WorkerRefused,
+    WorkerRegister,
+    WorkerWelcome,
+)
+from ...protocol.rows import JournalNode
+from ..base import Boot, Context, Leave, LinkChanged, Timer, Vitals
+from .identity import Identity
+from .messages import (
+    CountSlots,
+    Drain,
+    Drained,
+    EpochRose,
+    FreeSlots,
+    Judged,
+    ListAttempts,
+    Listing,
+    OwnerAppeared,
+    Recovered,
+    SettledBelow,
+)
+
+#: Between registrations without an answer; a reconnect takes a tenth of that.
+REGISTER_MS = 1_000
+#: After `WorkerRefused`: a person has to act, or the other identity to end.
+REFUSED_MS = 5_000
+
+Inbox = (
+    Boot
+    | Recovered
+    | Listing
+    | FreeSlots
+    | Drained
+    | WorkerWelcome
+    | WorkerRefused
+    | HeartbeatAck
+    | WorkerDrain
+    | DebugRequest
+    | LinkChanged
+    | Vitals
+    | Timer
+)
+
+
+class Membership:
+    """Owns the known epoch, whether we are welcomed, and the heartbeat's number."""
+
+    def __init__(self, identity: Identity, master: bytes, epoch: int, heartbeat_ms: int) -> None:
+        self.identity = identity
+        self.master = master
+        self.epoch = epoch
+        self.heartbeat_ms = heartbeat_ms
+        self.recovered = False
+        self.welcomed = False
+        self.draining = False
+        self.beats = 0
+        self.vitals = Vitals(0.0, 0, 0, 0)
+
+    def held(self) -> int:
+        """Nothing waits here."""
+        return 0
+
+    def receive(self, message: Inbox, ctx: Context) -> None:
+        """See the module's docstring."""
+        match message:
+            case Boot():
+                ctx.set_timer("beat", self.heartbeat_ms)
+            case Recovered():
+                self.recovered = True
+                ctx.tell("executor", EpochRose(self.epoch))
+                self._register(ctx)
+            case Listing():
+                self._send_registration(message, ctx)
+            case WorkerWelcome():
+                self._welcome(message, ctx)
+            case WorkerRefused():
+                if message.to_boot == self.identity.boot and message.epoch >= self.epoch:
+                    ctx.set_timer("register", REFUSED_MS)
+            case HeartbeatAck():
+                self._acknowledge(message, ctx)
+            case Vitals():
+                self.vitals = message
+            case LinkChanged():
+                if message.up and self.recovered:
+                    ctx.tell("executor", CountSlots())
+                    self._register(ctx)
+            case WorkerDrain():
+                if message.to_boot == self.identity.boot and message.epoch == self.epoch:
+                    self.draining = True
+                    ctx.tell("executor", Drain(message.wait_ms, message.keep))
+            case Drained():
+                ctx.send(self.master, WorkerDrained(boot=self.identity.boot))
+                ctx.perform(Leave("drained", end_warden=True))
+            case DebugRequest():
+                reply = DebugReply(request_id=message.request_id, rows=ctx.inspect())
+                ctx.send_now(self.master, reply)
+            case FreeSlots():
+                self._beat(message.count, ctx)
+            case Timer(name="beat"):
+                if self.recovered:
+                    ctx.tell("executor", CountSlots())
+                ctx.set_timer("beat", self.heartbeat_ms)
+            case Timer():
+                self._register(ctx)
+            case _:
+                assert_never(message)
+
+    def _register(self, ctx: Context) -> None:
+        if self.recovered and not self.welcomed:
+            ctx.tell("executor", ListAttempts())
+            ctx.set_timer("register", REGISTER_MS)
+
+    def _send_registration(self, listing: Listing, ctx: Context) -> None:
+        me = self.identity
+        ctx.send(
+            self.master,
+            WorkerRegister(
+                worker=me.worker,
+                boot=me.boot,
+                life=me.life,
+                kernel_boot=me.kernel_boot,
+                journal=me.journal,
+                epoch=self.epoch,
+                groups=me.groups,
+                slots=me.slots,
+                types=me.types,
+                version=me.version,
+                pid=me.pid,
+                host=me.host,
+                attempts=listing.attempts,
+            ),
+        )
+
+    def _welcome(self, welcome: WorkerWelcome, ctx: Context) -> None:
+        if welcome.to_boot != self.identity.boot or welcome.epoch < self.epoch:
+            return
+        self._learn_epoch(welcome.epoch, ctx)
+        if not welcome.judged:
+            self._register(ctx)
+            return
+        self.welcomed = True
+        ctx.tell("executor", Judged(welcome.verdicts))
+        ctx.tell("retry_reporter", OwnerAppeared())
+
+    def _learn_epoch(self, epoch: int, ctx: Context) -> None:
+        if epoch == self.epoch:
+            return
+        self.epoch = epoch
+        self.welcomed = False
+        ctx.put(
+            JournalNode(
+                journal=self.identity.journal,
+                cluster=self.identity.cluster,
+                life=self.identity.life,
+                epoch=epoch,
+            )
+        )
+        ctx.tell("executor", EpochRose(epoch))
+
+    def _acknowledge(self, ack: HeartbeatAck, ctx: Context) -> None:
+        if ack.to_boot != self.identity.boot or ack.epoch < self.epoch:
+            return
+        if ack.welcomed and ack.epoch == self.epoch:
+            ctx.tell("executor", SettledBelow(ack.settled_below))
+            return
+        if self.welcomed:
+            self.welcomed = False
+            self._register(ctx)
+
+    def _beat(self, free_slots: int, ctx: Context) -> None:
+        self.beats += 1
+        ctx.send_now(
+            self.master,
+            Heartbeat(
+                boot=self.identity.boot,
+                number=self.beats,
+                sent_ms=ctx.wall_ms,
+                free_slots=free_slots,
+                load=self.vitals.load,
+                memory_free_bytes=self.vitals.memory_free_bytes,
+                disk_free_bytes=self.vitals.disk_free_bytes,
+                hub_lag_ms=self.vitals.hub_lag_ms,
+                draining=self.draining,
+            ),
+        )

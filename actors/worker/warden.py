@@ -1,0 +1,400 @@
+"""The warden's rules: who starts, waits for, kills and records the task processes of one worker.
+
+Performed by `runtime/warden_main.py` and by the simulation. Pure: no I/O, no clock, and it imports
+nothing, because the warden's memory is paid once per worker. It owns what is known of every
+attempt that the worker has not yet forgotten.
+
+`Warden.receive` takes one message and returns effects, to be performed in this order. Whoever
+performs may move a ``record`` forward, though not across a ``rewrite``, never back; what an effect
+answers is received before anything later that concerns the same attempt.
+
+From the worker, one JSON object a line, each with the ``connection`` it came by:
+
+| do | fields | answered by |
+|---|---|---|
+| hello | worker, boot, life | records, once the former connection is read to its end |
+| start | the IDENTITY below, argv, env, cwd, log | begun, ended; a repeat by its latest fact |
+| kill | dispatch_id, intent, grace_ms | killing, then ended or kill_failed; or the end; unknown |
+| forget | dispatch_id, ended or lost (else ignored) | |
+| leave | | the end of the warden when nothing runs |
+
+Intents: person, timeout, fence, shutdown. An unknown attempt that is killed can never begin.
+
+From the world:
+
+| do | fields | means |
+|---|---|---|
+| open | | the first message: the log has been read |
+| closed | connection | read to its end; nothing more comes from it |
+| spawned | dispatch_id, pid, start_ticks, start_time | answers ``spawn`` |
+| spawn_failed | dispatch_id, message, end_time | answers ``spawn`` |
+| signalled | dispatch_id | answers ``signal`` if the main process had not ended by then |
+| exited | dispatch_id, code, signal, duration_ms | the main process ended; code or signal is None |
+| swept | dispatch_id, sweep_no, left (pids) | answers ``sweep``: what it found alive and killed |
+| grace_over, sweep_again, idle_over | as given to ``timer`` | a timer fired |
+
+Effects:
+
+| effect | what is to be done |
+|---|---|
+| ("record", record) | append to the log |
+| ("rewrite", records) | replace the log by these |
+| ("spawn", start) | start the process of this `start` |
+| ("signal", dispatch_id, pid) | TERM to the group, unless the main process has ended |
+| ("sweep", fields) | one pass: KILL to all that is left of the attempt; see `Warden._sweep` |
+| ("tell", connection, fact) | send; lost if the connection is gone |
+| ("close", connection) | close it; no ``closed`` follows |
+| ("timer", after_ms, message) | receive that message then; timers do not replace one another |
+| ("exit",) | end the process; nothing follows |
+
+Facts, each with ``say`` and, but for the first, dispatch_id:
+
+| say | fields |
+|---|---|
+| records | records: every attempt not forgotten, folded, with its phase |
+| begun | pid, start_ticks, start_time |
+| ended | code, signal, end_time, duration_ms, intent, problem (None or reason, message) |
+| lost, killing, unknown, never_began | |
+| kill_failed | pids |
+| not_understood | do: a command that this warden does not know, or that lacks a field |
+
+Log records are the facts begun, ended and lost, plus ``starting`` and ``forget``, with the word
+under ``phase`` instead of ``say``. Times are epoch milliseconds; ``start_ticks`` is field 22 of
+/proc/<pid>/stat, which with the pid and the kernel's boot id names a process for good.
+"""
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # at run time `typing` would cost half a megabyte
+    from typing import Any
+
+    Fields = dict[str, Any]
+    Effect = tuple[Any, ...]
+else:
+    Fields, Effect = dict, tuple
+
+IDLE_MS = 30_000  # without process and without worker: time for a worker's restart (DESIGN §6)
+
+#: Pauses between passes while something is left. KILL takes effect within milliseconds; whatever
+#: outlasts a second of it is reported, and tried again every second.
+SWEEP_PAUSES_MS = (2, 8, 20, 50, 120, 300, 500, 1_000)
+
+#: Forgotten attempts (some 4 lines and 1 KB of log each) that are worth a rewrite.
+FORGOTTEN_MAX = 1_000
+
+TOMBSTONES_MAX = 10_000  # kills that came before their start; the oldest go first
+
+NUMBERS = ("dispatch_id", "task_instance_id", "workflow_instance_id", "attempt")
+IDENTITY = (*NUMBERS, "marker")
+
+#: What each command must carry. One that does not is answered, never acted upon: a warden outlives
+#: its worker's upgrade and may hear what it does not know.
+COMMANDS: dict[str, dict[str, type]] = {
+    "hello": {"worker": str, "boot": str, "life": int},
+    "start": dict.fromkeys(NUMBERS, int)
+    | {"marker": str, "argv": list, "env": dict, "cwd": str, "log": str},
+    "kill": {"dispatch_id": int, "intent": str, "grace_ms": int},
+    "forget": {"dispatch_id": int},
+    "leave": {},
+}
+TOLD = {  # the fields of the facts that are also records
+    "begun": ("pid", "start_ticks", "start_time"),
+    "ended": ("code", "signal", "end_time", "duration_ms", "intent", "problem"),
+}
+
+
+class Live:
+    """What only matters while an attempt has, or may have, processes."""
+
+    def __init__(self, abandoned: bool) -> None:
+        self.abandoned = abandoned  # a former warden began it, or was about to
+        self.asked: str | None = None  # the first kill's intent
+        self.intent: str | None = None  # the same, once its signal has gone out in time
+        self.grace_ms = 0  # the shortest asked for
+        self.hard = False  # the grace is over: sweeping until nothing is left
+        self.result: Fields | None = None  # the main process has ended: sweeping what it left
+        self.sweep_no = 0  # of the latest sweep; answers to earlier ones are stale
+        self.passes = 0  # since the sweeping began
+        self.stuck: list[int] = []  # told in the last kill_failed
+
+
+class Warden:
+    """All decisions of one warden. ``live`` holds the unended ones among ``attempts``.
+
+    Promises: a fact is recorded before it is told; ``starting`` is recorded before the spawn;
+    ``ended`` and ``lost`` only when nothing of the attempt is left; one spawn per dispatch_id.
+    """
+
+    def __init__(self, records: list[Fields], kernel_boot: str) -> None:
+        self.kernel_boot = kernel_boot
+        self.attempts: dict[int, Fields] = {}
+        for record in records:
+            self._fold(record)
+        self.live = {
+            dispatch_id: Live(abandoned=True)
+            for dispatch_id, facts in self.attempts.items()
+            if facts["phase"] in ("starting", "begun")
+        }
+        self.connection: int | None = None  # of the worker's present life
+        self.life = 0  # the highest greeted
+        self.waiting: dict[int, list[Fields]] = {}  # connection → its hello and what came after
+        self.tombstones: dict[int, None] = {}
+        self.leaving = False
+        self.idle = False  # an idle timer runs
+        self.idle_no = 0
+        self.forgotten = 0
+
+    def receive(self, message: Fields) -> list[Effect]:
+        """Take one message of the tables above, by the method of its name."""
+        command = "connection" in message and message["do"] != "closed"
+        return (self._command(message) if command else self._take(message)) + self._rest()
+
+    def _take(self, message: Fields) -> list[Effect]:
+        effects: list[Effect] = getattr(self, "_" + message["do"])(message)
+        return effects
+
+    def _command(self, message: Fields) -> list[Effect]:
+        connection = message["connection"]
+        required = COMMANDS.get(message["do"])
+        if required is None or not all(isinstance(message.get(f), t) for f, t in required.items()):
+            fact = {"say": "not_understood", "do": message["do"]}
+            return [("tell", connection, fact | {"dispatch_id": message.get("dispatch_id")})]
+        if connection in self.waiting:
+            self.waiting[connection].append(message)
+            return []
+        if message["do"] != "hello" and connection != self.connection:
+            return []  # it was never greeted
+        return self._take(message)
+
+    def _hello(self, message: Fields) -> list[Effect]:
+        connection = message["connection"]
+        if connection != self.connection and message["life"] < self.life:
+            return [("close", connection)]
+        if self.connection not in (None, connection):
+            self.waiting[connection] = [message]
+            return []
+        self.connection, self.life = connection, message["life"]
+        self.leaving = False
+        for live in self.live.values():
+            live.stuck = []  # the new life has not heard of it
+        records = [dict(facts) for facts in self.attempts.values()]
+        return [("tell", connection, {"say": "records", "records": records})]
+
+    def _closed(self, message: Fields) -> list[Effect]:
+        connection = message["connection"]
+        self.waiting.pop(connection, None)
+        if connection != self.connection:
+            return []
+        self.connection = None
+        waiting, self.waiting = self.waiting, {}
+        newest = max(waiting, key=lambda c: (waiting[c][0]["life"], c), default=None)
+        effects: list[Effect] = [("close", c) for c in waiting if c != newest]
+        for held in waiting[newest] if newest is not None else ():
+            effects += self._command(held)
+        return effects
+
+    def _start(self, message: Fields) -> list[Effect]:
+        dispatch_id = message["dispatch_id"]
+        if dispatch_id in self.tombstones:
+            return self._tell("never_began", dispatch_id)
+        if dispatch_id in self.attempts:
+            return self._tell_latest(dispatch_id)
+        record = {"phase": "starting", "kernel_boot": self.kernel_boot}
+        record |= {name: message[name] for name in IDENTITY}
+        self.live[dispatch_id] = Live(abandoned=False)
+        return [self._record(record), ("spawn", message)]
+
+    def _kill(self, message: Fields) -> list[Effect]:
+        dispatch_id = message["dispatch_id"]
+        if dispatch_id not in self.attempts:
+            self.tombstones[dispatch_id] = None
+            if len(self.tombstones) > TOMBSTONES_MAX:
+                del self.tombstones[next(iter(self.tombstones))]
+            return self._tell("unknown", dispatch_id)
+        live = self.live.get(dispatch_id)
+        if live is None:
+            return self._tell_latest(dispatch_id)
+        effects: list[Effect] = []
+        first = live.asked is None
+        if first or message["grace_ms"] < live.grace_ms:
+            live.asked = live.asked or message["intent"]
+            live.grace_ms = message["grace_ms"]
+            effects = self._terminate(dispatch_id, live, first)
+        return effects + self._tell("killing", dispatch_id)
+
+    def _terminate(self, dispatch_id: int, live: Live, first: bool) -> list[Effect]:
+        """TERM and its grace; only the grace if a longer one is running already."""
+        facts = self.attempts[dispatch_id]
+        if facts["phase"] != "begun" or live.abandoned or live.result or live.hard:
+            return []  # not yet begun: `spawned` comes back here; else the sweep is under way
+        effects: list[Effect] = [("signal", dispatch_id, facts["pid"])] if first else []
+        grace_over = {"do": "grace_over", "dispatch_id": dispatch_id}
+        return [*effects, ("timer", live.grace_ms, grace_over)]
+
+    def _forget(self, message: Fields) -> list[Effect]:
+        dispatch_id = message["dispatch_id"]
+        self.tombstones.pop(dispatch_id, None)
+        if dispatch_id not in self.attempts or dispatch_id in self.live:
+            return []
+        effects: list[Effect] = [self._record({"phase": "forget", "dispatch_id": dispatch_id})]
+        self.forgotten += 1
+        if self.forgotten >= FORGOTTEN_MAX:
+            effects.append(self._rewrite())
+        return effects
+
+    def _leave(self, message: Fields) -> list[Effect]:
+        self.leaving = True
+        return []
+
+    def _open(self, message: Fields) -> list[Effect]:
+        """Take over what a former warden left: what it did not record as ended is swept."""
+        effects: list[Effect] = [self._rewrite()]
+        for dispatch_id in list(self.live):
+            if self.attempts[dispatch_id]["kernel_boot"] == self.kernel_boot:
+                effects.append(self._sweep(dispatch_id))
+            else:
+                effects += self._conclude(dispatch_id)  # no process outlives its kernel
+        return effects
+
+    def _spawned(self, message: Fields) -> list[Effect]:
+        dispatch_id = message["dispatch_id"]
+        live = self.live[dispatch_id]
+        begun = {"phase": "begun", "dispatch_id": dispatch_id}
+        begun |= {name: message[name] for name in TOLD["begun"]}
+        effects = [self._record(begun), *self._tell_latest(dispatch_id)]
+        if live.asked is not None:
+            effects += self._terminate(dispatch_id, live, first=True)
+        return effects
+
+    def _spawn_failed(self, message: Fields) -> list[Effect]:
+        dispatch_id = message["dispatch_id"]
+        self.live[dispatch_id].result = {
+            "code": None,
+            "signal": None,
+            "end_time": message["end_time"],
+            "duration_ms": 0,
+            "problem": {"reason": "spawn", "message": message["message"]},
+        }
+        return self._conclude(dispatch_id)
+
+    def _signalled(self, message: Fields) -> list[Effect]:
+        live = self.live.get(message["dispatch_id"])
+        if live is not None and live.result is None:
+            live.intent = live.asked
+        return []
+
+    def _exited(self, message: Fields) -> list[Effect]:
+        dispatch_id = message["dispatch_id"]
+        live = self.live[dispatch_id]
+        live.result = {
+            "code": message["code"],
+            "signal": message["signal"],
+            # The duration is measured; a second look at the wall clock might find that it jumped.
+            "end_time": self.attempts[dispatch_id]["start_time"] + message["duration_ms"],
+            "duration_ms": message["duration_ms"],
+            "problem": None,
+        }
+        live.passes = 0
+        return [self._sweep(dispatch_id)]
+
+    def _grace_over(self, message: Fields) -> list[Effect]:
+        live = self.live.get(message["dispatch_id"])
+        if live is None or live.result or live.hard:
+            return []  # ended in time
+        live.hard = True
+        return [self._sweep(message["dispatch_id"])]
+
+    def _sweep_again(self, message: Fields) -> list[Effect]:
+        live = self.live.get(message["dispatch_id"])
+        current = live is not None and live.sweep_no == message["sweep_no"]
+        return [self._sweep(message["dispatch_id"])] if current else []
+
+    def _swept(self, message: Fields) -> list[Effect]:
+        dispatch_id, left = message["dispatch_id"], message["left"]
+        live = self.live.get(dispatch_id)
+        if live is None or live.sweep_no != message["sweep_no"]:
+            return []
+        if not left:
+            done = live.result or live.abandoned  # else its exit is still to come, and sweeps
+            return self._conclude(dispatch_id) if done else []
+        effects: list[Effect] = []
+        last = len(SWEEP_PAUSES_MS) - 1
+        if live.passes >= last and left != live.stuck:
+            live.stuck = left
+            effects = self._tell("kill_failed", dispatch_id, pids=left)
+        pause_ms = SWEEP_PAUSES_MS[min(live.passes, last)]
+        live.passes += 1
+        again = {"do": "sweep_again", "dispatch_id": dispatch_id, "sweep_no": live.sweep_no}
+        return [*effects, ("timer", pause_ms, again)]
+
+    def _idle_over(self, message: Fields) -> list[Effect]:
+        current = self.idle and message["idle_no"] == self.idle_no
+        return [("exit",)] if current else []
+
+    def _sweep(self, dispatch_id: int) -> Effect:
+        """One pass: KILL to everything alive of this attempt, then `swept` with what was found.
+
+        Of an own attempt: its group and session, descendants that came to the warden (a subreaper),
+        and theirs. ``abandoned``: the group of ``pid`` if that started at ``start_ticks``.
+        ``everywhere``: whatever carries the marker too; a look at every process of the machine,
+        spared to an attempt that ended by itself.
+        """
+        live, facts = self.live[dispatch_id], self.attempts[dispatch_id]
+        live.sweep_no += 1
+        sweep = {
+            "dispatch_id": dispatch_id,
+            "sweep_no": live.sweep_no,
+            "marker": facts["marker"],
+            "pid": facts.get("pid"),  # None: the spawn was never recorded
+            "start_ticks": facts.get("start_ticks"),
+            "abandoned": live.abandoned,
+            "everywhere": live.abandoned or live.asked is not None,
+        }
+        return ("sweep", sweep)
+
+    def _conclude(self, dispatch_id: int) -> list[Effect]:
+        """Nothing is left of it: ended, or lost if a former warden's."""
+        live = self.live.pop(dispatch_id)
+        record: Fields = {"phase": "lost", "dispatch_id": dispatch_id}
+        if live.result is not None:
+            record |= {"phase": "ended", "intent": live.intent, **live.result}
+        return [self._record(record), *self._tell_latest(dispatch_id)]
+
+    def _rest(self) -> list[Effect]:
+        """Leave when told to and nothing runs; wait for a worker when alone."""
+        if self.leaving and not self.live:
+            return [("exit",)]
+        alone = not self.live and self.connection is None and not self.waiting
+        if alone and not self.idle:
+            self.idle_no += 1
+            self.idle = alone
+            return [("timer", IDLE_MS, {"do": "idle_over", "idle_no": self.idle_no})]
+        self.idle = alone
+        return []
+
+    def _record(self, record: Fields) -> Effect:
+        self._fold(record)
+        return ("record", record)
+
+    def _fold(self, record: Fields) -> None:
+        dispatch_id = record["dispatch_id"]
+        if record["phase"] == "forget":
+            self.attempts.pop(dispatch_id, None)
+        elif dispatch_id in self.attempts or "marker" in record:  # else a damaged log
+            self.attempts.setdefault(dispatch_id, {}).update(record)
+
+    def _rewrite(self) -> Effect:
+        self.forgotten = 0
+        return ("rewrite", [dict(facts) for facts in self.attempts.values()])
+
+    def _tell(self, say: str, dispatch_id: int, **fields: object) -> list[Effect]:
+        if self.connection is None:
+            return []  # the next hello is answered with all records
+        return [("tell", self.connection, {"say": say, "dispatch_id": dispatch_id, **fields})]
+
+    def _tell_latest(self, dispatch_id: int) -> list[Effect]:
+        facts = self.attempts[dispatch_id]
+        live = self.live.get(dispatch_id)
+        if facts["phase"] == "starting" or (live is not None and live.abandoned):
+            return []  # begun, ended or lost follows
+        told = {name: facts[name] for name in TOLD.get(facts["phase"], ())}
+        return self._tell(facts["phase"], dispatch_id, **told)

@@ -1,0 +1,153 @@
+"""The click entry: which command lives where, and how a command ends. No policy.
+
+Commands are imported when they are asked for, so `stenella version` loads nothing but click. Every
+way to end is turned into one clear line on stderr (with ``--json`` a document on stdout) and the
+exit code of DESIGN section 9.
+"""
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from importlib import import_module
+
+import click
+import msgspec
+
+from . import __version__
+from .console.text import printable
+from .protocol.errors import Problem, StenellaError, Usage
+
+BUG_EXIT = 70  # EX_SOFTWARE of sysexits.h: ours, and none of the contract's codes
+PIPE_EXIT = 141  # 128 + SIGPIPE, what a shell shows for any program whose reader left
+INTERRUPTED_EXIT = 130  # 128 + SIGINT
+REPORT_HINT = "this is a bug in Stenella; set STENELLA_DEBUG=1, repeat it and report what you see"
+
+#: Command → (module below ``console``, name in it), in the order of ``--help``.
+COMMANDS = {
+    "run": ("run", "run"),
+    "submit": ("run", "submit"),
+    "validate": ("validate", "validate"),
+    "up": ("cluster", "up"),
+    "down": ("cluster", "down"),
+    "status": ("cluster", "status"),
+    "master": ("cluster", "master"),
+    "worker": ("cluster", "worker"),
+    "ls": ("instances", "ls"),
+    "show": ("instances", "show"),
+    "wait": ("run", "wait"),
+    "logs": ("logs", "logs"),
+    "stop": ("instances", "stop"),
+    "debug": ("debug", "debug"),
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when one of them is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [*COMMANDS, *super().list_commands(ctx)]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return super().get_command(ctx, cmd_name)
+        module, name = COMMANDS[cmd_name]
+        command = getattr(import_module(f".console.{module}", __package__), name)
+        assert isinstance(command, click.Command), cmd_name
+        return command
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+def stenella() -> None:
+    """Run workflows: DAGs of tasks, on one machine or many.
+
+    Begin with `stenella run FILE`; it needs nothing else. ID is the number of a workflow instance
+    or `last`, ID/TASK a task of it. The home is $STENELLA_HOME, else ~/.stenella.
+
+    Exit codes: 0 ok, 1 the workflow did not succeed, 2 usage, 3 not found, 4 definition refused,
+    5 no cluster reachable, 6 refused in this state, 7 timed out, 8 not allowed, 130 interrupted.
+    """
+
+
+@stenella.command()
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def version(as_json: bool) -> None:
+    """Print the version.
+
+    Example: stenella version
+    """
+    click.echo(f'{{"version": "{__version__}"}}' if as_json else f"stenella {__version__}")
+
+
+def main() -> None:
+    """Entry of the program: runs the command of ``sys.argv`` and exits with its code."""
+    sys.exit(perform(sys.argv[1:]))
+
+
+def perform(arguments: Sequence[str]) -> int:
+    """Run one command; its exit code. Nothing escapes."""
+    as_json = "--json" in arguments  # also when the arguments are too wrong to be parsed
+    try:
+        try:
+            return _carry_out(arguments)
+        except BrokenPipeError:
+            raise
+        except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the door of the process
+            return _tell(_for_people(error), as_json)
+    except BrokenPipeError:
+        # Whoever read us has enough. Python flushes stdout once more at exit: give it a bin.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return PIPE_EXIT
+
+
+def _carry_out(arguments: Sequence[str]) -> int:
+    """A command's return value is its exit code; None is 0."""
+    try:
+        with stenella.make_context("stenella", list(arguments)) as ctx:
+            code = stenella.invoke(ctx)
+    except click.exceptions.Exit as end:  # after --help
+        code = end.exit_code
+    sys.stdout.flush()
+    return code or 0
+
+
+def _for_people(error: BaseException) -> StenellaError:
+    match error:
+        case StenellaError():
+            return error
+        case click.ClickException():
+            ctx = getattr(error, "ctx", None)
+            hint = f"; see `{ctx.command_path} --help`" if ctx is not None else ""
+            return Usage(error.format_message().rstrip(".") + hint)
+        case KeyboardInterrupt() | click.Abort():
+            return _Interrupted("interrupted")
+    if os.environ.get("STENELLA_DEBUG"):
+        traceback.print_exception(error)
+    return _Bug(f"{type(error).__name__}: {error}; {REPORT_HINT}")
+
+
+def _tell(error: StenellaError, as_json: bool) -> int:
+    """Say what went wrong, where its reader looks for it; the exit code."""
+    if as_json:
+        click.echo(msgspec.json.encode({"error": error.document()}))
+    else:
+        click.echo(f"stenella: {printable(error.message)}", err=True)
+        for problem in error.problems:
+            click.echo(printable(_problem_line(problem)), err=True)
+    return error.exit_code
+
+
+def _problem_line(problem: Problem) -> str:
+    """``file:line:column: message [rule]; did you mean …`` as editors and people find it."""
+    parts = (problem.file, problem.line, problem.column)
+    where = ":".join(str(part) for part in parts if part is not None) or problem.path or ""
+    mend = f"; did you mean {problem.suggestion}?" if problem.suggestion else ""
+    return f"  {where}{': ' if where else ''}{problem.message} [{problem.rule}]{mend}"
+
+
+class _Bug(StenellaError):
+    exit_code, code = BUG_EXIT, "bug"
+
+
+class _Interrupted(StenellaError):
+    exit_code, code = INTERRUPTED_EXIT, "interrupted"

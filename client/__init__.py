@@ -1,0 +1,1 @@
+"""For people's programs: Client, and loaders of definition files."""

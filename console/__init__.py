@@ -1,0 +1,1 @@
+"""What people see in a terminal: the bodies of the commands, the live view, tables."""

@@ -1,0 +1,148 @@
+"""Who answers a reading command: the cluster if one is up, else the files of the home.
+
+A log that lies in this home is read from its file in both cases: that costs nobody a turn.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from ..client.client import Client, is_held
+from ..home.layout import Home, find_home
+from ..protocol.errors import NotFound, Unreachable, WaitTimeout
+from .options import Address
+
+Document = dict[str, Any]
+Result = TypeVar("Result")
+
+#: How long a cluster may take to answer a reading before the home's files do.
+LIMIT_S = 5.0
+CHUNK_BYTES = 256 * 1024
+#: The end of a log that people are shown without asking for it.
+TAIL_BYTES = 16 * 1024
+
+
+class Reader(Protocol):
+    """What a `Client` and the files of a home both answer."""
+
+    def instances(self, limit: int) -> list[Document]: ...
+
+    def show(self, workflow_instance_id: int) -> Document: ...
+
+    def trace(self, task_instance_id: int) -> list[Document]: ...
+
+
+class NoHistory:
+    """A home in which nothing has run."""
+
+    def instances(self, limit: int) -> list[Document]:
+        return []
+
+    def show(self, workflow_instance_id: int) -> Document:
+        raise no_instance(workflow_instance_id)
+
+    def trace(self, task_instance_id: int) -> list[Document]:
+        raise no_task_instance(task_instance_id)
+
+
+def read(question: Callable[[Reader], Result]) -> Result:
+    """The answer to ``question``. Raises `NotFound` for what is not there."""
+    home = find_home()
+    if home is None:
+        return question(NoHistory())
+    if is_held(home):
+        with Client(home.root, limit_s=LIMIT_S) as client:
+            try:
+                return question(client)
+            except (Unreachable, WaitTimeout):
+                pass  # it is starting, leaving or stalled; what is committed is in the file
+    if not home.database.exists():
+        return question(NoHistory())
+    with closing(StoredHistory(home)) as stored:
+        return question(stored)
+
+
+class StoredHistory:
+    """What is committed in the database of a home."""
+
+    def __init__(self, home: Home) -> None:
+        from ..storage.queries import Queries  # peewee: loaded only where there is no cluster
+
+        self._queries = Queries.open(home.database)
+
+    def close(self) -> None:
+        self._queries.close()
+
+    def instances(self, limit: int) -> list[Document]:
+        return self._queries.instances(limit)
+
+    def show(self, workflow_instance_id: int) -> Document:
+        document = self._queries.instance(workflow_instance_id)
+        if document is None:
+            raise no_instance(workflow_instance_id)
+        return document
+
+    def trace(self, task_instance_id: int) -> list[Document]:
+        rows = self._queries.trace(task_instance_id)
+        if rows is None:
+            raise no_task_instance(task_instance_id)
+        return rows
+
+
+def no_instance(workflow_instance_id: int) -> NotFound:
+    """No such instance; 0 is the newest."""
+    if workflow_instance_id == 0:
+        return NotFound("no workflow has run in this home yet; begin with `stenella run FILE`")
+    return NotFound(f"there is no workflow instance {workflow_instance_id}; see `stenella ls`")
+
+
+def no_task_instance(task_instance_id: int) -> NotFound:
+    """No such task instance."""
+    return NotFound(f"there is no task instance {task_instance_id}; see `stenella show ID`")
+
+
+def task_of(document: Document, address: Address) -> Document:
+    """The task that ``address`` names. Raises `NotFound`."""
+    for task in document["tasks"]:
+        if task["name"] == address.task:
+            found: Document = task
+            return found
+    instance = document["workflow_instance_id"]
+    raise NotFound(
+        f"workflow instance {instance} has no task {address.task!r}; see `stenella show {instance}`"
+    )
+
+
+def find_log(
+    home: Home | None, workflow_instance_id: int, task_instance_id: int, attempt: int
+) -> Path | None:
+    """The file of an attempt's log, if it ran on a worker of this home."""
+    if home is None:
+        return None
+    name = f"*/logs/{workflow_instance_id}/{task_instance_id}.{attempt}.log"
+    # Two only if a worker left after its last word; the newer one is of who ran it.
+    found = sorted(home.workers.glob(name), key=lambda path: path.stat().st_mtime)
+    return found[-1] if found else None
+
+
+def chunks_of(path: Path) -> Iterator[bytes]:
+    """The bytes that are there now."""
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK_BYTES):
+            yield chunk
+
+
+def log_tail(home: Home | None, document: Document, task: Document, lines_max: int) -> list[str]:
+    """The last lines of a task's current attempt; none if its log is not in this home."""
+    if task["task_instance_id"] is None:
+        return []
+    instance, number = document["workflow_instance_id"], task["task_instance_id"]
+    path = find_log(home, instance, number, task["attempt"])
+    if path is None:
+        return []
+    with path.open("rb") as file:
+        size = file.seek(0, 2)
+        file.seek(max(0, size - TAIL_BYTES))
+        lines = file.read().decode("utf-8", errors="replace").splitlines()
+    return lines[1:][-lines_max:] if size > TAIL_BYTES else lines[-lines_max:]

@@ -1,0 +1,55 @@
+"""Words that several commands take: ``--json``, durations, parameters, and who is meant.
+
+An address is ``7`` or ``last`` for a workflow instance, ``7/extract`` or ``last/extract`` for a
+task of it.
+"""
+
+import re
+from dataclasses import dataclass
+
+import click
+
+from ..client.client import seconds
+
+NEWEST_ID = 0  # what the wire and the queries call the newest instance
+LAST = "last"
+#: Nine digits and as many again: more is no id of ours (63 bits).
+_NUMBER = re.compile(r"[1-9][0-9]{0,17}", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Address:
+    """Who is meant: an instance, or a task of it."""
+
+    workflow_instance_id: int  # 0: the newest
+    task: str | None = None
+
+    def __str__(self) -> str:
+        instance = str(self.workflow_instance_id or LAST)
+        return instance if self.task is None else f"{instance}/{self.task}"
+
+
+def instance_or_task(text: str) -> Address:
+    """Reads ``7 last 7/TASK last/TASK``."""
+    instance, slash, task = text.partition("/")
+    if not (instance == LAST or _NUMBER.fullmatch(instance)) or (slash and not task):
+        raise click.BadParameter(f"{text!r} is no ID: write 7, last, 7/TASK or last/TASK")
+    return Address(NEWEST_ID if instance == LAST else int(instance), task or None)
+
+
+def instance(text: str) -> Address:
+    """Reads ``7 last``."""
+    if "/" in text:
+        raise click.BadParameter(f"{text!r} names a task; a workflow instance is meant: 7 or last")
+    return instance_or_task(text)
+
+
+def duration(text: str) -> float:
+    """Reads ``200ms 0.2s 5m 1h30m 2d`` as seconds."""
+    try:
+        return seconds(text)
+    except ValueError as error:
+        raise click.BadParameter(f"{text!r}: {error}") from error
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")

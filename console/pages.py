@@ -1,0 +1,200 @@
+"""JSON documents as lines for people, at home in 80 columns. Nothing here asks anybody."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from .text import moment, printable, span, table, terminal_width
+
+Document = dict[str, Any]
+
+#: State → colour; a state without one is shown plainly. click drops colours outside a terminal.
+COLOURS = {
+    "SUCCESS": "green",
+    "FORCED_SUCCESS": "green",
+    "RUNNING_EXECUTION": "cyan",
+    "DISPATCH": "cyan",
+    "FAILURE": "red",
+    "KILL": "red",
+    "STOP": "red",
+    "READY_STOP": "yellow",
+    "NEED_FAULT_TOLERANCE": "yellow",
+    "UPSTREAM_FAILED": "yellow",
+    "late": "yellow",
+}
+VALUE_LENGTH_MAX = 200  # of an output or parameter shown to people; `--json` has it whole
+
+
+def emit(document: object) -> None:
+    """One JSON document on stdout."""
+    click.echo(json.dumps(document, ensure_ascii=False))
+
+
+def emit_lines(lines: Sequence[str]) -> None:
+    """Lines for people on stdout."""
+    click.echo("\n".join(lines))
+
+
+def coloured(state: str) -> str:
+    """The state in its colour; padding around it does not matter."""
+    return click.style(state, fg=COLOURS.get(state.strip()))
+
+
+def _styled(column: str, text: str) -> str:
+    return coloured(text) if column == "STATE" else text
+
+
+def columns(head: Sequence[str], rows: Sequence[Sequence[object]]) -> list[str]:
+    """A table for this terminal, states in their colours."""
+    return table(head, rows, terminal_width(), _styled)
+
+
+def duration_of(document: Document) -> float | None:
+    """Seconds from start to end of an instance or a task that has ended."""
+    start, end = document["start_time"], document["end_time"]
+    return None if start is None or end is None else end - start
+
+
+def instances(documents: Sequence[Document]) -> list[str]:
+    """`ls`."""
+    if not documents:
+        return ["no workflow has run in this home yet; begin with `stenella run FILE`"]
+    head = ("ID", "WORKFLOW", "STATE", "STARTED", "TOOK")
+    return columns(
+        head,
+        [
+            (
+                document["workflow_instance_id"],
+                document["workflow"],
+                document["state"],
+                moment(document["start_time"]),
+                span(duration_of(document)),
+            )
+            for document in documents
+        ],
+    )
+
+
+def title(document: Document) -> str:
+    """One line about an instance: what, which, how, how long."""
+    took = duration_of(document)
+    return (
+        f"{printable(document['workflow'])}  instance {document['workflow_instance_id']}  "
+        f"{coloured(document['state'])}{'' if took is None else f' in {span(took)}'}"
+    )
+
+
+def show(document: Document) -> list[str]:
+    """`show`."""
+    lines = [title(document), f"version {document['version']}"]
+    lines.append(
+        f"started {moment(document['start_time']) or 'not yet'}"
+        f"{', ended ' + moment(document['end_time']) if document['end_time'] else ''}"
+    )
+    if document["params"]:
+        lines.append(f"params {values(document['params'])}")
+    lines += ["", *tasks(document["tasks"])]
+    outputs = [task for task in document["tasks"] if task["outputs"]]
+    if outputs:
+        lines += ["", *(f"{task['name']}: {values(task['outputs'])}" for task in outputs)]
+    messages = [task for task in document["tasks"] if task["message"]]
+    if messages:
+        lines += ["", *(f"{task['name']}: {printable(task['message'])}" for task in messages)]
+    return lines
+
+
+def tasks(documents: Sequence[Document]) -> list[str]:
+    """The tasks of an instance, one a line."""
+    head = ("ID", "TASK", "STATE", "ATTEMPT", "SECONDS", "WORKER", "REASON")
+    return columns(
+        head,
+        [
+            (
+                task["task_instance_id"],
+                task["name"],
+                task["state"],
+                task["attempt"],
+                _seconds(duration_of(task)),
+                task["worker"],
+                task["reason"],
+            )
+            for task in documents
+        ],
+    )
+
+
+def _seconds(took: float | None) -> str | None:
+    return None if took is None else f"{took:.2f}"
+
+
+def values(named: Document) -> str:
+    """``name=value`` of params or outputs."""
+    return " ".join(f"{name}={value_of(value)}" for name, value in named.items())
+
+
+def value_of(value: object) -> str:
+    """A value on one line, long ones shortened."""
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    text = " ".join(printable(text).split("\n"))
+    return text if len(text) <= VALUE_LENGTH_MAX else text[: VALUE_LENGTH_MAX - 1] + "…"
+
+
+def status(document: Document) -> list[str]:
+    """`status`."""
+    masters = columns(
+        ("MASTER", "PID", "ENDPOINT"),
+        [(m["id"], m["pid"], m["endpoint"]) for m in document["masters"]],
+    )
+    if not document["workers"]:
+        return [*masters, "", "no worker has registered yet"]
+    head = ("WORKER", "PID", "STATE", "FREE", "SLOTS", "GROUPS")
+    workers = columns(
+        head,
+        [
+            (w["id"], w["pid"], w["state"], w["free"], w["slots"], ",".join(w["groups"]))
+            for w in document["workers"]
+        ],
+    )
+    return [*masters, "", *workers]
+
+
+def mailboxes(rows: Sequence[Document]) -> list[str]:
+    """`debug mailboxes`."""
+    fields = ("node", "actor", "depth", "high_water", "held")
+    timings = ("oldest_ms", "handled", "busy_us_p99", "rejected")
+    head = ("NODE", "ACTOR", "DEPTH", "HIGH", "HELD", "OLDEST", "HANDLED", "P99 µs", "REJECTED")
+    return columns(head, [[row[field] for field in fields + timings] for row in rows])
+
+
+def trace(rows: Sequence[Document]) -> list[str]:
+    """`debug trace`: how a task came to where it is."""
+    head = ("NO", "AT", "EVENT", "FROM", "TO", "TRY", "DISPATCH", "SEQ", "ACTOR")
+    return columns(
+        head,
+        [
+            (
+                row["event_no"],
+                _clock(row["at"]),
+                row["event"],
+                _short(row["from"]),
+                _short(row["to"]),
+                row["attempt"],
+                row["dispatch_id"],
+                row["callback_seq"],
+                row["actor"],
+            )
+            for row in rows
+        ],
+    )
+
+
+def _clock(epoch_s: float) -> str:
+    """Time of day with milliseconds: what one looks for between events of one task."""
+    return f"{moment(epoch_s)[-8:]}.{int(epoch_s * 1000) % 1000:03}"
+
+
+def _short(state: str | None) -> str | None:
+    """The long names without what they share, so that nine columns fit."""
+    return None if state is None else state.removesuffix("_EXECUTION").removesuffix("_SUCCESS")

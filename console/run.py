@@ -1,0 +1,220 @@
+"""``run``, ``submit`` and ``wait``: start a workflow, watch it, tell how it ended."""
+
+import os
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import click
+
+from ..client.client import Client, Instance, is_final, new_request_id, succeeded
+from ..client.loading import load
+from ..client.script_file import SCRIPT_OPTIONS, ScriptOptions, pairs
+from ..home.layout import Home, find_home, open_home
+from ..protocol.errors import RefusedInState, Unreachable
+from . import pages
+from .embedded import ensure_cluster
+from .history import read
+from .live import make_view, watch_until_end
+from .options import Address, duration, instance, json_option
+from .result import result
+
+FAILED_EXIT = 1
+INTERRUPTED_EXIT = 130
+STARTS_MAX = 3  # an embedded cluster may leave at the very moment we want to use it
+LIVE_LISTED_MAX = 50  # instances looked through for what keeps an embedded cluster up
+
+Document = dict[str, Any]
+#: Task name → names of the tasks it waits for, in the order of the file.
+Needs = dict[str, tuple[str, ...]]
+
+
+@click.command()
+@click.argument("file")
+@click.option(
+    "-p",
+    "--param",
+    "params",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="A parameter of the workflow; may be repeated.",
+)
+@json_option
+def run(file: str, params: tuple[str, ...], as_json: bool) -> int:
+    """Run a workflow and show what comes of it.
+
+    FILE is YAML, JSON or a script; - is standard input. Uses the cluster that is up in the home,
+    else starts one that leaves when it is idle.
+    Ctrl-C asks whether to stop the workflow; where nobody can be asked it is stopped.
+
+    Example: stenella run nightly.yaml -p day=2026-01-31
+    """
+    home = open_home()
+    submit_dir = os.getcwd()
+    definition = load(file, options=ScriptOptions(param=params), submit_dir=submit_dir)
+    needs = {task.name: task.depends_on for task in definition.tasks}
+    given = pairs(params)
+    with Client(home.root) as client:
+        number, is_ours = _start(
+            home, lambda request_id: client.submit(definition, given, request_id, submit_dir)
+        )
+        document, interrupted = _follow(client, number, tuple(needs))
+        if document is None:
+            click.echo(f"it goes on: stenella wait {number}", err=True)
+            return INTERRUPTED_EXIT
+        others = _other_live(client, number) if is_ours else []
+    _tell(home, document, _last_tasks(needs), as_json)
+    for other in others:
+        click.echo(
+            f"the cluster stays up: workflow instance {other['workflow_instance_id']} "
+            f"({other['workflow']}) is {other['state']}; `stenella down` ends it",
+            err=True,
+        )
+    return INTERRUPTED_EXIT if interrupted else _exit_code(document)
+
+
+def _script_options(command: Callable[..., int]) -> Callable[..., int]:
+    """The options of a script's own lines, for the command line."""
+    for option in reversed(SCRIPT_OPTIONS):
+        command = click.option(
+            *option.flags,
+            option.field,
+            metavar=option.metavar,
+            multiple=option.multiple,
+            help=option.help,
+        )(command)
+    return command
+
+
+@click.command()
+@click.argument("file")
+@_script_options
+@click.option("--wait", "waits", is_flag=True, help="Watch it and exit with its result.")
+@json_option
+def submit(file: str, waits: bool, as_json: bool, **options: Any) -> int:
+    """Start a workflow and print its number.
+
+    FILE is YAML, JSON or a script; - is standard input. Other options than --param are for
+    scripts and win over their #STENELLA lines.
+
+    Example: stenella submit job.sh --retry 2 --wait
+    """
+    given = ScriptOptions(**options)
+    submit_dir = os.getcwd()
+    definition = load(file, options=given, submit_dir=submit_dir)
+    needs = {task.name: task.depends_on for task in definition.tasks}
+    with Client() as client:
+        started = client.submit(definition, pairs(given.param), submit_dir=submit_dir)
+        if not waits:
+            if as_json:
+                pages.emit({"workflow_instance_id": started.id})
+            else:
+                click.echo(f"workflow instance {started.id}: stenella wait {started.id}")
+            return 0
+        with make_view(tuple(needs)) as view:
+            document = watch_until_end(client, started.id, view)
+    _tell(find_home(), document, _last_tasks(needs), as_json)
+    return _exit_code(document)
+
+
+@click.command()
+@click.argument("address", type=instance, metavar="ID")
+@click.option(
+    "--timeout",
+    "timeout_s",
+    type=duration,
+    metavar="D",
+    help="Give up after this long (90s, 5m, 1h30m), exit code 7; the workflow goes on.",
+)
+@json_option
+def wait(address: Address, timeout_s: float | None, as_json: bool) -> int:
+    """Wait for the end of a workflow.
+
+    Exits as the workflow did: 0 if it succeeded, else 1. ID is a number or `last`.
+
+    Example: stenella wait last --timeout 1h
+    """
+    document = read(lambda reader: reader.show(address.workflow_instance_id))
+    if not is_final(document):
+        with Client() as client, make_view(()) as view:
+            number = document["workflow_instance_id"]
+            document = watch_until_end(client, number, view, timeout_s)
+    _tell(find_home(), document, [], as_json)
+    return _exit_code(document)
+
+
+def _start(home: Home, submit_as: Callable[[str], Instance]) -> tuple[int, bool]:
+    """The instance's number, and whether its cluster was started for it."""
+    request_id = new_request_id()  # the same for all tries: it is started once
+    is_ours = False
+    with make_view() as view:
+        for starts_left in reversed(range(STARTS_MAX)):
+            view.say("starting")
+            is_ours = ensure_cluster(home) or is_ours
+            try:
+                return submit_as(request_id).id, is_ours
+            except Unreachable:
+                if not starts_left:
+                    raise
+    raise AssertionError("the last try either returns or raises")
+
+
+def _follow(
+    client: Client, number: int, task_names: tuple[str, ...]
+) -> tuple[Document | None, bool]:
+    """The document at the end (None: the person lets it go on), and whether Ctrl-C came."""
+    interrupted = False
+    while True:
+        try:
+            with make_view(task_names) as view:
+                return watch_until_end(client, number, view), interrupted
+        except KeyboardInterrupt:
+            if interrupted:
+                raise  # the stop is on the master's disk; the person does not want to wait
+        choice = _ask() if sys.stdin.isatty() and sys.stderr.isatty() else "s"
+        if choice == "d":
+            return None, True
+        if choice == "s":
+            interrupted = True
+            with suppress(RefusedInState):  # it has ended meanwhile
+                client.stop(number)
+
+
+def _ask() -> str:
+    """s, d or g; Ctrl-C and the end of input mean stop."""
+    try:
+        answer: str = click.prompt(
+            "[s]top the workflow, [d]etach and let it run, or [g]o on watching",
+            type=click.Choice(["s", "d", "g"]),
+            default="s",
+            show_choices=False,
+            err=True,
+        )
+    except click.Abort:
+        return "s"
+    return answer
+
+
+def _other_live(client: Client, number: int) -> list[Document]:
+    with suppress(Unreachable):  # it may leave as soon as it is idle
+        listed = client.instances(LIVE_LISTED_MAX)
+        return [d for d in listed if not is_final(d) and d["workflow_instance_id"] != number]
+    return []
+
+
+def _tell(home: Home | None, document: Document, last_tasks: list[str], as_json: bool) -> None:
+    if as_json:
+        pages.emit(document)
+    else:
+        pages.emit_lines(result(home, document, last_tasks))
+
+
+def _last_tasks(needs: Needs) -> list[str]:
+    """Tasks on which no other depends: what they say is the result."""
+    needed = {name for names in needs.values() for name in names}
+    return [name for name in needs if name not in needed]
+
+
+def _exit_code(document: Document) -> int:
+    return 0 if succeeded(document) else FAILED_EXIT

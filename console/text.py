@@ -1,0 +1,102 @@
+"""Text for terminals: nothing a task wrote can steer one, and tables fit into its width.
+
+Loaded by every command, so it imports next to nothing.
+"""
+
+import shutil
+import time
+import unicodedata
+from collections.abc import Callable, Sequence
+
+#: Control characters, lone surrogates, and what ends a line for some terminals only.
+HARMFUL_CATEGORIES = frozenset({"Cc", "Cs", "Zl", "Zp"})
+#: They reorder what follows, so that a line reads as something it is not.
+BIDI_CONTROLS = frozenset(
+    "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+)
+COLUMN_GAP = "  "
+CELL_WIDTH_MIN = 8  # a squeezed column still shows how its text begins
+ELLIPSIS = "…"
+FALLBACK_SIZE = (80, 24)  # where nobody tells the size of the terminal
+
+Style = Callable[[str], str]
+
+
+def printable(text: str) -> str:
+    """``text`` with control codes shown instead of sent; newlines and tabs stay."""
+    if text.isprintable():
+        return text
+    text = text.replace("\r\n", "\n")
+    return text.translate({ord(c): _shown(c) for c in set(text) if _is_harmful(c)})
+
+
+def _is_harmful(character: str) -> bool:
+    if character in "\n\t":
+        return False
+    return unicodedata.category(character) in HARMFUL_CATEGORIES or character in BIDI_CONTROLS
+
+
+def _shown(character: str) -> str:
+    return character.encode("unicode_escape").decode("ascii")
+
+
+def terminal_width() -> int:
+    """Columns of the terminal; 80 where nobody knows, in a pipe for one."""
+    return shutil.get_terminal_size(FALLBACK_SIZE).columns
+
+
+def table(
+    head: Sequence[str],
+    rows: Sequence[Sequence[object]],
+    width: int,
+    style: Callable[[str, str], str] = lambda _column, text: text,
+) -> list[str]:
+    """Lines of a table with a head, at most ``width`` columns where that is possible.
+
+    None is an empty cell. What is too wide is taken from the widest columns first, which end in an
+    ellipsis. ``style(column, padded text)`` may colour a cell.
+    """
+    cells = [[_cell(value) for value in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(head, *cells, strict=True)]
+    room = width - len(COLUMN_GAP) * (len(widths) - 1)
+    while sum(widths) > room and max(widths) > CELL_WIDTH_MIN:
+        widths[widths.index(max(widths))] -= 1
+    lines = []
+    for number, row in enumerate([list(head), *cells]):
+        padded = [_fit(text, size) for text, size in zip(row, widths, strict=True)]
+        padded[-1] = padded[-1].rstrip()
+        if number > 0:
+            padded = [style(name, text) for name, text in zip(head, padded, strict=True)]
+        lines.append(COLUMN_GAP.join(padded).rstrip())
+    return lines
+
+
+def _cell(value: object) -> str:
+    return "" if value is None else " ".join(printable(str(value)).split())
+
+
+def _fit(text: str, width: int) -> str:
+    return text.ljust(width) if len(text) <= width else text[: width - 1] + ELLIPSIS
+
+
+def moment(epoch_s: float | None) -> str:
+    """A time as people here read it; empty if unknown."""
+    if epoch_s is None:
+        return ""
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(epoch_s))
+
+
+def span(seconds: float | None) -> str:
+    """A duration in at most two units: 0.3 s, 12.4 s, 3 min 05 s, 2 h 07 min, 3 d 4 h."""
+    if seconds is None:
+        return ""
+    seconds = max(seconds, 0.0)  # a clock that was set back
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    minutes, whole_s = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {whole_s:02} s"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 24:
+        return f"{hours} h {minutes:02} min"
+    return f"{hours // 24} d {hours % 24} h"

@@ -1,0 +1,1 @@
+"""A home: where a cluster's files are, its settings, keys, locks and endpoints."""

@@ -1,0 +1,1 @@
+"""What is said: ids, states and their tables, commands, rows, codec, errors."""

@@ -1,0 +1,382 @@
+"""Every command on the wire, one frozen struct each; the class name is the tag.
+
+Imperative names ask (`TaskExecuteRequest`), past or noun names tell a fact (`TaskExecuteRunning`),
+receipts end in ``Ack``. Unknown fields are skipped by the decoder, so a node one version behind
+understands us; new fields have defaults.
+Integers stay below 2**63 so that SQLite and PostgreSQL can hold them. Wall times are epoch
+milliseconds. Who sends and who repeats what: DESIGN section 5.
+"""
+
+from typing import Annotated, Any
+
+import msgspec
+
+from .errors import Problem
+
+Id = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+Wall = Annotated[int, msgspec.Meta(ge=-(2**62), le=2**62)]  # epoch milliseconds
+Name = Annotated[str, msgspec.Meta(max_length=255)]
+Text = Annotated[str, msgspec.Meta(max_length=65_536)]
+
+
+class Command(msgspec.Struct, frozen=True, tag=True, kw_only=True):
+    """Base of everything that travels in a frame."""
+
+
+class OfAttempt(Command, frozen=True):
+    """Base of what is said about one attempt of one task instance."""
+
+    task_instance_id: Id
+    workflow_instance_id: Id
+    attempt: Id  # from 1
+    dispatch_id: Id  # rising, unique in the cluster
+    epoch: Id  # of the master that placed it, or that now asks
+
+
+# --- worker ⇄ master: liveness and reconciliation -----------------------------------------------
+
+
+class AttemptReport(msgspec.Struct, frozen=True):
+    """What a worker has of one attempt, in its registration."""
+
+    task_instance_id: Id
+    workflow_instance_id: Id
+    attempt: Id
+    dispatch_id: Id
+    #: accepted: this life will begin it; abandoned: a former life accepted it and never began it;
+    #: begun: it runs; ended: its RESULT is journalled and will come.
+    phase: Name
+
+
+class WorkerRegister(Command, frozen=True):
+    """Worker → master, repeated until welcomed: who I am and everything I have."""
+
+    worker: Name
+    boot: Name
+    life: Id  # +1 per start of this worker
+    kernel_boot: Name
+    journal: Name  # id of its journal
+    epoch: Id  # the highest epoch it knows; 0: none
+    groups: list[Name]
+    slots: Id
+    types: list[Name]
+    version: Name
+    pid: Id
+    host: Name
+    attempts: list[AttemptReport]
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """The master's judgement of one reported attempt."""
+
+    task_instance_id: Id
+    dispatch_id: Id
+    verdict: Name  # keep, fenced, unknown
+
+
+class WorkerWelcome(Command, frozen=True):
+    """Master → worker: you are known. Not ``judged``: only the epoch counts, register again."""
+
+    master: Id
+    epoch: Id
+    to_boot: Name
+    judged: bool
+    verdicts: list[Verdict]
+
+
+class WorkerRefused(Command, frozen=True):
+    """Master → worker: the registration is not taken; the worker goes on asking, slower."""
+
+    epoch: Id
+    to_boot: Name
+    reason: Name  # duplicate_identity
+    message: Text
+
+
+class Heartbeat(Command, frozen=True):
+    """Worker → master every ``heartbeat_s``; any figure changed makes refusals void."""
+
+    boot: Name
+    number: Id
+    sent_ms: Wall
+    free_slots: Id
+    load: float
+    memory_free_bytes: Id
+    disk_free_bytes: Id
+    hub_lag_ms: Id
+    draining: bool = False
+
+
+class HeartbeatAck(Command, frozen=True):
+    """Master → worker; ``welcomed`` false: register. Below ``settled_below`` all is answered."""
+
+    number: Id
+    epoch: Id
+    to_boot: Name
+    welcomed: bool
+    settled_below: Id
+
+
+class WorkerDrain(Command, frozen=True):
+    """Master → worker at shutdown: take nothing more, wait, then stop what is left, then leave."""
+
+    epoch: Id
+    to_boot: Name
+    wait_ms: Id
+    keep: bool  # leave running tasks to the warden, for the next life
+
+
+class WorkerDrained(Command, frozen=True):
+    """Worker → master: nothing runs here (or all of it is kept), everything was acknowledged."""
+
+    boot: Name
+
+
+# --- worker ⇄ master: the task ------------------------------------------------------------------
+
+
+class TaskExecuteRequest(OfAttempt, frozen=True):
+    """Master → worker: run this. Repeated by the dispatcher with the same dispatch_id."""
+
+    to_boot: Name
+    workflow: Name
+    task: Name
+    task_type: Name
+    script: str | None
+    params: dict[str, Any]  # resolved values
+    origins: dict[str, str]  # where each came from: workflow, task, startup, upstream task
+    env: dict[str, str]
+    outputs: dict[str, Any]  # declared names → default; a missing default is absent from `required`
+    required: list[str]  # declared outputs without a default
+    working_dir: str | None
+    submit_dir: str | None
+    base_time: Wall
+    kill_grace_ms: Id = 10_000
+
+
+class TaskExecuteRequestAck(OfAttempt, frozen=True):
+    """Worker → master: it is in my journal, or refused: draining, no_slot, unknown_type, fenced."""
+
+    accepted: bool
+    reason: Name = ""
+
+
+class TaskExecuteRunning(OfAttempt, frozen=True):
+    """Worker → master: it began. Journalled before it is sent, repeated until acknowledged."""
+
+    seq: Id
+    start_time: Wall
+    host: Name
+    pid: Id
+    log: Name
+
+
+class TaskExecuteResponse(OfAttempt, frozen=True):
+    """Worker → master: it ended. ``status``: a final TaskState (LOST: NEED_FAULT_TOLERANCE)."""
+
+    seq: Id
+    status: Name
+    exit_code: Annotated[int, msgspec.Meta(ge=0, le=255)] | None
+    reason: Name  # "" on success, else a stable word
+    message: Text
+    start_time: Wall | None
+    end_time: Wall
+    host: Name
+    pid: Id
+    log: Name
+    outputs: dict[str, Any]
+    tail: Text  # last lines of the log
+
+
+class TaskExecuteRunningAck(OfAttempt, frozen=True):
+    """Master → worker: committed. ``outcome`` ok, fenced, unknown."""
+
+    seq: Id
+    outcome: Name
+
+
+class TaskExecuteResponseAck(OfAttempt, frozen=True):
+    """Master → worker: the result is committed; forget the attempt."""
+
+    seq: Id
+    outcome: Name
+
+
+class TaskKillRequest(OfAttempt, frozen=True):
+    """Master → worker: end it. Repeated by the dispatcher until any `TaskKillResponse`."""
+
+    to_boot: Name
+    reason: Name  # person
+    grace_ms: Id
+
+
+class TaskKillResponse(OfAttempt, frozen=True):
+    """Worker → master: never_began, killing (journalled), ended, kill_failed."""
+
+    outcome: Name
+    pids: list[Id] = []
+
+
+# --- client ⇄ master ----------------------------------------------------------------------------
+
+
+class Request(Command, frozen=True):
+    """Base of what a client asks; it repeats with the same ``request_id`` until answered."""
+
+    request_id: Name
+
+
+class Intent(Request, frozen=True):
+    """A request with an effect: same id and digest, same answer; other digest, refused."""
+
+    digest: Name  # sha256 of the body, by `codec.digest`
+
+
+class Submit(Intent, frozen=True):
+    """Start a workflow. ``definition``: canonical JSON of `workflow.definition`."""
+
+    definition: bytes
+    params: dict[str, Any]
+    submit_dir: str | None = None
+
+
+class Stop(Intent, frozen=True):
+    """Stop an instance: nothing new starts, what runs is killed. May be repeated."""
+
+    workflow_instance_id: Id
+
+
+class Shutdown(Request, frozen=True):
+    """Take the cluster down: dispatch stops, workers drain for ``wait_ms``, then all leave."""
+
+    wait_ms: Id
+    keep: bool
+
+
+class StatusRead(Request, frozen=True):
+    """Masters and workers as the registry sees them."""
+
+
+class InstanceRead(Request, frozen=True):
+    """One instance with its tasks; id 0 is the newest."""
+
+    workflow_instance_id: Id
+
+
+class InstanceList(Request, frozen=True):
+    """Instances, newest first, with ids below ``before`` (0: from the newest)."""
+
+    limit: Id
+    before: Id = 0
+
+
+class InstanceWatch(Request, frozen=True):
+    """Long poll: answered when anything of the instance changed after event ``after``."""
+
+    workflow_instance_id: Id
+    after: Id
+    wait_ms: Id
+
+
+class LogRead(Request, frozen=True):
+    """A page of a task's log by ids; attempt 0 is the current one. Passed on to the worker."""
+
+    task_instance_id: Id
+    attempt: Id
+    offset: Id
+    limit: Id
+    workflow_instance_id: Id = 0  # filled by the master: a log's name is made of both ids
+
+
+class DebugRequest(Request, frozen=True):
+    """What the actors do: ``mailboxes`` of all nodes, or ``trace`` of one task instance."""
+
+    kind: Name
+    task_instance_id: Id = 0
+
+
+class Answer(Command, frozen=True):
+    """To an intent: done and committed."""
+
+    request_id: Name
+    result: dict[str, Any]
+
+
+class Refused(Command, frozen=True):
+    """Not done; ``exit_code`` is the contract of DESIGN section 9."""
+
+    request_id: Name
+    exit_code: Annotated[int, msgspec.Meta(ge=1, le=255)]
+    code: Name
+    message: str
+    problems: list[Problem] = []
+
+
+class InstancePage(Command, frozen=True):
+    """To `StatusRead`, `InstanceRead`, `InstanceList`: the JSON documents of DESIGN section 9."""
+
+    request_id: Name
+    page: Any
+
+
+class InstanceChanged(Command, frozen=True):
+    """To `InstanceWatch`: the instance, counts by state, and tasks changed up to event ``last``."""
+
+    request_id: Name
+    page: dict[str, Any]  # {"instance": …, "counts": {state: n}, "tasks": […], "last": event id}
+
+
+class LogChunk(Command, frozen=True):
+    """To `LogRead`: raw bytes from ``offset``; ``size`` is the file's length now."""
+
+    request_id: Name
+    attempt: Id
+    offset: Id
+    data: bytes
+    size: Id
+    complete: bool  # the attempt has ended: nothing will follow byte ``size``
+
+
+class DebugReply(Command, frozen=True):
+    """To `DebugRequest`: rows as JSON documents, uncommitted."""
+
+    request_id: Name
+    rows: list[Any]
+
+
+FromWorker = (
+    WorkerRegister
+    | Heartbeat
+    | WorkerDrained
+    | TaskExecuteRequestAck
+    | TaskExecuteRunning
+    | TaskExecuteResponse
+    | TaskKillResponse
+    | LogChunk
+    | DebugReply
+    | Refused
+)
+FromClient = (
+    Submit
+    | Stop
+    | Shutdown
+    | StatusRead
+    | InstanceRead
+    | InstanceList
+    | InstanceWatch
+    | LogRead
+    | DebugRequest
+)
+ToWorker = (
+    WorkerWelcome
+    | WorkerRefused
+    | HeartbeatAck
+    | WorkerDrain
+    | TaskExecuteRequest
+    | TaskExecuteRunningAck
+    | TaskExecuteResponseAck
+    | TaskKillRequest
+    | LogRead
+    | DebugRequest
+)
+ToClient = Answer | Refused | InstancePage | InstanceChanged | LogChunk | DebugReply

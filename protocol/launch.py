@@ -1,0 +1,25 @@
+"""What a task type says of an attempt: the process to be, and what an ended one left behind."""
+
+from typing import Any
+
+import msgspec
+
+
+class Launch(msgspec.Struct, frozen=True):
+    """A process to be: exactly this environment (plus the marker), started in ``cwd``."""
+
+    argv: list[str]
+    env: dict[str, str]
+    cwd: str
+
+
+class Collection(msgspec.Struct, frozen=True):
+    """The traces of an ended process. ``problem``: why a success is FAILURE ``bad_output``."""
+
+    outputs: dict[str, Any]
+    tail: str  # last lines of the log, for people
+    problem: str = ""
+
+
+class CannotPrepare(Exception):
+    """The attempt cannot be begun; its text tells a person why. It fails with ``preflight``."""

@@ -1,0 +1,1 @@
+"""The outside world: sockets, processes, the clock; performs what actors decide."""

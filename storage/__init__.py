@@ -1,0 +1,1 @@
+"""What is remembered: models, journal, queries, migrations."""

@@ -1,0 +1,173 @@
+"""Rows of the master's database as the JSON documents of DESIGN section 9.
+
+Each document stands beside the columns it is made of. Times are epoch seconds; what is unknown or
+empty is null, but outputs and params are always objects.
+"""
+
+from typing import Any
+
+import msgspec
+
+from ..protocol.states import WAITING, Event, TaskState, WorkflowState
+from .models import DeadLetter, TaskEvent, TaskInstance, WorkflowInstance, WorkflowVersion
+
+Document = dict[str, Any]
+Row = tuple[Any, ...]
+
+
+class Node(msgspec.Struct):
+    """What is read of a task in a stored definition."""
+
+    name: str
+    type: str = "shell"  # `workflow.definition` leaves out what is the default
+
+
+class Graph(msgspec.Struct):
+    tasks: list[Node]
+
+
+GRAPH = msgspec.json.Decoder(Graph)
+
+INSTANCE = (
+    WorkflowInstance.id,
+    WorkflowInstance.name,
+    WorkflowVersion.number,
+    WorkflowInstance.state,
+    WorkflowInstance.params,
+    WorkflowInstance.start_time,
+    WorkflowInstance.end_time,
+)
+
+
+def instance_document(row: Row) -> Document:
+    instance_id, name, number, state, params, start_time, end_time = row
+    return {
+        "workflow_instance_id": instance_id,
+        "workflow": name,
+        "version": number,
+        "state": WorkflowState(state).name,
+        "params": msgspec.json.decode(params),
+        "start_time": seconds(start_time),
+        "end_time": seconds(end_time),
+    }
+
+
+TASK = (
+    TaskInstance.node,
+    TaskInstance.id,
+    TaskInstance.name,
+    TaskInstance.type,
+    TaskInstance.state,
+    TaskInstance.attempt,
+    TaskInstance.host,
+    TaskInstance.worker,
+    TaskInstance.pid,
+    TaskInstance.start_time,
+    TaskInstance.end_time,
+    TaskInstance.exit_code,
+    TaskInstance.outputs,
+    TaskInstance.reason,
+    TaskInstance.message,
+)
+
+
+def task_document(row: Row) -> Document:
+    (_, task_instance_id, name, task_type, state, attempt, host, worker, pid) = row[:9]
+    (start_time, end_time, exit_code, outputs, reason, message) = row[9:]
+    return {
+        "task_instance_id": task_instance_id,
+        "name": name,
+        "type": task_type,
+        "state": TaskState(state).name,
+        "attempt": attempt,
+        "host": host,
+        "worker": worker,
+        "pid": pid or None,
+        "start_time": seconds(start_time),
+        "end_time": seconds(end_time),
+        "exit_code": exit_code,
+        "outputs": msgspec.json.decode(outputs),
+        "reason": reason or None,
+        "message": message or None,
+    }
+
+
+def waiting_document(node: Node) -> Document:
+    """A node that is not eligible yet has no row."""
+    return {
+        "task_instance_id": None,
+        "name": node.name,
+        "type": node.type,
+        "state": WAITING,
+        "attempt": 0,
+        "host": None,
+        "worker": None,
+        "pid": None,
+        "start_time": None,
+        "end_time": None,
+        "exit_code": None,
+        "outputs": {},
+        "reason": None,
+        "message": None,
+    }
+
+
+EVENT = (
+    TaskEvent.event_no,
+    TaskEvent.event,
+    TaskEvent.from_state,
+    TaskEvent.to_state,
+    TaskEvent.at,
+    TaskEvent.actor,
+    TaskEvent.attempt,
+    TaskEvent.dispatch_id,
+    TaskEvent.callback_seq,
+    TaskEvent.host,
+    TaskEvent.worker,
+    TaskEvent.detail,
+)
+
+
+def event_document(row: Row) -> Document:
+    (event_no, event, before, after, at, actor, attempt) = row[:7]
+    (dispatch_id, callback_seq, host, worker, detail) = row[7:]
+    return {
+        "event_no": event_no,
+        "event": Event(event).name,
+        "from": None if before is None else TaskState(before).name,
+        "to": None if after is None else TaskState(after).name,
+        "at": seconds(at),
+        "actor": actor,
+        "attempt": attempt,
+        "dispatch_id": dispatch_id or None,
+        "callback_seq": callback_seq or None,
+        "host": host,
+        "worker": worker,
+        "detail": detail or None,
+    }
+
+
+DEAD_LETTER = (
+    DeadLetter.id,
+    DeadLetter.at,
+    DeadLetter.actor,
+    DeadLetter.sender,
+    DeadLetter.reason,
+    DeadLetter.body,
+)
+
+
+def dead_letter_document(row: Row) -> Document:
+    row_id, at, actor, sender, reason, body = row
+    return {
+        "id": row_id,
+        "at": seconds(at),
+        "actor": actor,
+        "sender": sender,
+        "reason": reason,
+        "body": msgspec.json.decode(body),
+    }
+
+
+def seconds(wall_ms: int | None) -> float | None:
+    return None if wall_ms is None else wall_ms / 1_000

@@ -1,0 +1,172 @@
+"""The master's journal: the only writer of the master's database.
+
+`Journal.commit` writes a turn, `Journal.load` reads rows back for actors; people read by `queries`.
+"""
+
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ..protocol.rows import (
+    Batch,
+    CommitFinal,
+    CommitTransient,
+    Counters,
+    Row,
+    Versioned,
+    WorkflowInstanceRow,
+)
+from . import schema
+from .statements import DEFINITION, FENCE, INSERT, LOAD, UPDATE, Image, columns
+from .transaction import classified, refusal, transaction
+
+MASTER_ID = 1
+
+
+class MasterStart(msgspec.Struct, frozen=True):
+    """Who the master is in this life, and where its numbers go on."""
+
+    cluster: str
+    master: int
+    epoch: int
+    commit_no: int
+    counters: Counters
+
+
+class Journal:
+    """The database, open for writing. Any thread may call, one at a time."""
+
+    def __init__(self, connection: sqlite3.Connection, path: Path | None) -> None:
+        self.connection = connection
+        self.path = path
+        self._epoch = 0  # no epoch is 0: nothing can be committed before `start`
+
+    @classmethod
+    def open(cls, path: Path | None) -> "Journal":
+        """Open the database, made or raised to this program's schema; None: in memory.
+
+        Raises:
+            RefusedInState: newer, damaged or locked, or the disk is full.
+            NotAllowed: it cannot be written.
+        """
+        return cls(schema.connect(path), path)
+
+    def start(self, boot: str, pid: int, wall_ms: int, new_cluster: str) -> MasterStart:
+        """Begin a life of the master: raise the epoch, which fences every earlier life.
+
+        ``new_cluster`` becomes the cluster's id if the database has none yet.
+
+        Raises:
+            RefusedInState, NotAllowed: as `open`.
+        """
+        try:
+            with transaction(self.connection):
+                started = self._raise_epoch(boot, pid, wall_ms, new_cluster)
+        except (CommitTransient, CommitFinal) as error:
+            raise refusal(self.path, error.__cause__ or error) from error
+        self._epoch = started.epoch
+        return started
+
+    def _raise_epoch(self, boot: str, pid: int, wall_ms: int, new_cluster: str) -> MasterStart:
+        execute = self.connection.execute
+        execute(
+            "INSERT INTO cluster (id) SELECT ? WHERE NOT EXISTS (SELECT 1 FROM cluster)",
+            (new_cluster,),
+        )
+        new = Counters()
+        execute(
+            "INSERT INTO master (id, epoch, commit_no, boot, pid, started_at, "
+            "next_workflow_instance, next_task_instance, next_dispatch) "
+            "VALUES (?, 0, 0, '', 0, 0, ?, ?, ?) ON CONFLICT DO NOTHING",
+            (MASTER_ID, new.workflow_instance, new.task_instance, new.dispatch),
+        )
+        execute(
+            "UPDATE master SET epoch = epoch + 1, boot = ?, pid = ?, started_at = ? WHERE id = ?",
+            (boot, pid, wall_ms, MASTER_ID),
+        )
+        cluster, epoch, commit_no, *counters = execute(
+            "SELECT cluster.id, epoch, commit_no, next_workflow_instance, next_task_instance, "
+            "next_dispatch FROM cluster, master WHERE master.id = ?",
+            (MASTER_ID,),
+        ).fetchone()
+        return MasterStart(cluster, MASTER_ID, epoch, commit_no, Counters(*counters))
+
+    def commit(self, batch: Batch) -> None:
+        """Write the batch in one synced transaction; one that was written before is left as it is.
+
+        Raises:
+            CommitTransient: nothing is stored; the same batch may succeed later.
+            CommitFinal: nothing is stored, and the master must end: another life took over, a row
+                was not as the batch believes, or the database failed.
+        """
+        with transaction(self.connection):
+            if not self._is_next(batch):
+                return
+            for table, images in batch.versioned.items():
+                self._write_versioned(table, images)
+            for appended, images in batch.appended.items():
+                INSERT[appended].run(self.connection, images)
+
+    def _is_next(self, batch: Batch) -> bool:
+        """Take the commit number; false if this commit had succeeded already."""
+        n, counters = batch.commit_no, batch.counters
+        assert counters is not None, n
+        next_ids = (counters.workflow_instance, counters.task_instance, counters.dispatch)
+        changed = self.connection.execute(FENCE, (n, *next_ids, MASTER_ID, self._epoch, n)).rowcount
+        if changed:
+            return True
+        stored = self.connection.execute(
+            "SELECT epoch, commit_no FROM master WHERE id = ?", (MASTER_ID,)
+        ).fetchone()
+        if stored != (self._epoch, n):
+            raise CommitFinal(
+                f"fenced: commit {n} of epoch {self._epoch} meets (epoch, commit) {stored}"
+            )
+        return False
+
+    def _write_versioned(self, table: type[Versioned], images: list[Image]) -> None:
+        stored_no = table.__struct_fields__.index("stored_no")
+        inserts = [image for image in images if not image[stored_no]]
+        updates = [image for image in images if image[stored_no]]
+        if inserts:
+            INSERT[table].run(self.connection, inserts)
+        if updates:
+            changed = UPDATE[table].run(self.connection, updates)
+            if changed != len(updates):
+                raise CommitFinal(
+                    f"{table.TABLE}: {len(updates)} rows to change, {changed} were as believed"
+                )
+
+    def load(self, name: str, key: tuple[Any, ...]) -> list[Any]:
+        """Rows for actors, by index; ``stored_no`` is set.
+
+        ``intent`` (request id); ``live_instances`` (after id, limit): pairs of an instance that
+        has not ended and its definition; ``tasks_of`` (instance, after id, limit); ``task`` (id);
+        ``instance`` (id); ``workers`` ().
+
+        Raises:
+            CommitTransient, CommitFinal: as `commit`.
+        """
+        table, sql = LOAD[name]
+        with classified():
+            rows = [_row(table, values) for values in self.connection.execute(sql, key)]
+            if name == "live_instances":
+                return [(row, self._definition(row)) for row in rows]
+        return rows
+
+    def _definition(self, row: WorkflowInstanceRow) -> bytes:
+        found = self.connection.execute(DEFINITION, (row.version_digest,)).fetchone()
+        return bytes(found[0])
+
+    def close(self) -> None:
+        """Close the database; what was committed stays."""
+        self.connection.close()
+
+
+def _row(table: type[Row], values: Image) -> Any:
+    row = table(**dict(zip(columns(table), values, strict=True)))
+    if isinstance(row, Versioned):
+        row.stored_no = row.event_no
+    return row

@@ -1,0 +1,296 @@
+"""People's reads: committed rows as the JSON documents of DESIGN section 9.
+
+Each has a connection of its own, read-only, with a time limit, so that no reading ever holds up a
+turn or changes a row. Lists are paged by key, so that a page costs the same at any depth.
+"""
+
+import math
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from peewee import Select, fn
+
+from ..protocol.errors import RefusedInState
+from ..protocol.states import TASK_FINAL, WAITING, TaskState
+from . import schema
+from .documents import (
+    DEAD_LETTER,
+    EVENT,
+    GRAPH,
+    INSTANCE,
+    TASK,
+    Document,
+    Node,
+    Row,
+    dead_letter_document,
+    event_document,
+    instance_document,
+    task_document,
+    waiting_document,
+)
+from .models import (
+    DeadLetter,
+    TaskAttempt,
+    TaskEvent,
+    TaskInstance,
+    WorkflowInstance,
+    WorkflowVersion,
+)
+from .transaction import primary_code, refusal
+
+#: A person has given up by then, and a snapshot held longer lets the write-ahead log grow.
+TIME_LIMIT_S = 2.0
+
+#: Steps of SQLite's machine between looks at the clock: about 0.2 ms, and too few looks to cost.
+STEPS_PER_LOOK = 20_000
+
+#: Parsed graphs kept: a watcher asks about the same few instances again and again.
+GRAPHS_MAX = 16
+
+#: Events of one task shown; a task has about three per attempt.
+TRACE_EVENTS_MAX = 10_000
+
+#: Events covered by one answer to a watcher, who then asks for the next.
+CHANGES_MAX = 1_000
+
+
+class Queries:
+    """Reads for people. Any thread may call, one at a time."""
+
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        path: Path | None = None,
+        time_limit_s: float = math.inf,
+    ) -> None:
+        """Read through ``connection``, such as that of a journal in memory."""
+        self.connection = connection
+        self.path = path
+        self._time_limit_s = time_limit_s
+        self._deadline_s = math.inf
+        self._graphs: dict[str, list[Node]] = {}
+        self._answers: dict[str, Callable[..., Any]] = {
+            "instance": self.instance,
+            "instances": self.instances,
+            "task_by_name": self.task_by_name,
+            "trace": self.trace,
+            "changes": self.changes,
+            "log_place": self.log_place,
+            "dead_letters": self.dead_letters,
+        }
+
+    @classmethod
+    def open(cls, path: Path, time_limit_s: float = TIME_LIMIT_S) -> "Queries":
+        """Read the file, also while a master writes it; a file that is not there reads as empty.
+
+        Raises:
+            RefusedInState: newer or damaged. NotAllowed: not readable.
+        """
+        queries = cls(schema.connect_read_only(path), path, time_limit_s)
+        queries.connection.set_progress_handler(
+            lambda: time.monotonic() > queries._deadline_s, STEPS_PER_LOOK
+        )
+        return queries
+
+    def close(self) -> None:
+        """Close the connection, and with it a journal's if it was given."""
+        self.connection.close()
+
+    def ask(self, name: str, key: tuple[Any, ...]) -> Any:
+        """The document that the method ``name`` returns for the arguments ``key``.
+
+        Raises:
+            RefusedInState: it took longer than the time limit, or the database is damaged.
+        """
+        return self._answers[name](*key)
+
+    def instance(self, workflow_instance_id: int) -> Document | None:
+        """One instance with its tasks in graph order; id 0 is the newest. None: there is none."""
+        with self._snapshot():
+            found = self._instance(workflow_instance_id)
+            if found is None:
+                return None
+            rows = self._rows(
+                TaskInstance.select(*TASK).where(TaskInstance.workflow_instance_id == found[0])
+            )
+            by_node = {row[0]: task_document(row) for row in rows}
+            nodes = enumerate(self._graph(found[0]))
+            tasks = [by_node.get(place) or waiting_document(node) for place, node in nodes]
+        return {**instance_document(found), "tasks": tasks}
+
+    def instances(self, limit: int, before: int = 0) -> list[Document]:
+        """At most ``limit`` instances without tasks, newest first, with ids below ``before``."""
+        query = _instances().limit(limit)
+        if before:
+            query = query.where(WorkflowInstance.id < before)
+        with self._snapshot():
+            return [instance_document(row) for row in self._rows(query)]
+
+    def task_by_name(self, workflow_instance_id: int, name: str) -> Document | None:
+        """One task of an instance (id 0: of the newest); None: no such instance or task."""
+        with self._snapshot():
+            found = self._instance(workflow_instance_id)
+            if found is None:
+                return None
+            for place, node in enumerate(self._graph(found[0])):
+                if node.name == name:
+                    rows = self._rows(
+                        TaskInstance.select(*TASK).where(
+                            TaskInstance.workflow_instance_id == found[0],
+                            TaskInstance.node == place,
+                        )
+                    )
+                    return task_document(rows[0]) if rows else waiting_document(node)
+        return None
+
+    def trace(self, task_instance_id: int) -> list[Document] | None:
+        """The history of a task, oldest first; None: no such task."""
+        query = TaskEvent.select(*EVENT).where(TaskEvent.task_instance_id == task_instance_id)
+        with self._snapshot():
+            rows = self._rows(query.order_by(TaskEvent.id).limit(TRACE_EVENTS_MAX))
+        return [event_document(row) for row in rows] or None
+
+    def changes(
+        self, workflow_instance_id: int, after: int, limit: int = CHANGES_MAX
+    ) -> Document | None:
+        """What happened to an instance (id 0: the newest) after the event id ``after``.
+
+        ``instance`` without tasks; ``counts``: how many tasks are in each state, WAITING among
+        them, none of 0; ``tasks``: those with an event among the next ``limit``, as they are now;
+        ``last``: the id of the last such event, to go on from. None: no such instance.
+        """
+        with self._snapshot():
+            found = self._instance(workflow_instance_id)
+            if found is None:
+                return None
+            of_instance = TaskEvent.workflow_instance_id == found[0]
+            events = self._rows(
+                TaskEvent.select(TaskEvent.id)
+                .where(of_instance, TaskEvent.id > after)
+                .order_by(TaskEvent.id)
+                .limit(limit)
+            )
+            last = events[-1][0] if events else after
+            changed = TaskEvent.select(TaskEvent.task_instance_id).where(
+                of_instance, TaskEvent.id > after, TaskEvent.id <= last
+            )
+            tasks = self._rows(
+                TaskInstance.select(*TASK)
+                .where(TaskInstance.id.in_(changed))
+                .order_by(TaskInstance.id)
+            )
+            counts = self._counts(found[0])
+        return {
+            "instance": instance_document(found),
+            "counts": counts,
+            "tasks": [task_document(row) for row in tasks],
+            "last": last,
+        }
+
+    def log_place(self, task_instance_id: int, attempt: int) -> Document | None:
+        """Which worker has the log of an attempt (0: the current one); None: no such attempt.
+
+        ``worker`` is null while the attempt is not placed; ``live``: it has not ended.
+        """
+        with self._snapshot():
+            rows = self._rows(
+                TaskInstance.select(
+                    TaskInstance.workflow_instance_id,
+                    TaskInstance.attempt,
+                    TaskInstance.worker,
+                    TaskInstance.state,
+                ).where(TaskInstance.id == task_instance_id)
+            )
+            if not rows:
+                return None
+            workflow_instance_id, current, worker, state = rows[0]
+            live = TaskState(state) not in TASK_FINAL
+            if attempt not in (0, current):
+                earlier = self._rows(
+                    TaskAttempt.select(TaskAttempt.worker).where(
+                        TaskAttempt.task_instance_id == task_instance_id,
+                        TaskAttempt.attempt == attempt,
+                    )
+                )
+                if not earlier:
+                    return None
+                worker, live = earlier[0][0], False
+        return {
+            "worker": worker,
+            "workflow_instance_id": workflow_instance_id,
+            "attempt": attempt or current,
+            "live": live,
+        }
+
+    def dead_letters(self, limit: int) -> list[Document]:
+        """At most ``limit`` messages that nobody could take, newest first."""
+        query = DeadLetter.select(*DEAD_LETTER).order_by(DeadLetter.id.desc()).limit(limit)
+        with self._snapshot():
+            return [dead_letter_document(row) for row in self._rows(query)]
+
+    @contextmanager
+    def _snapshot(self) -> Iterator[None]:
+        """Let all that is read inside be of one moment, and within the time limit."""
+        self._deadline_s = time.monotonic() + self._time_limit_s
+        try:
+            self.connection.execute("BEGIN")
+            yield
+        except sqlite3.Error as error:
+            if primary_code(error) == sqlite3.SQLITE_INTERRUPT:
+                raise RefusedInState(
+                    f"reading {self.path} took longer than {self._time_limit_s:g} s; ask for less"
+                ) from error
+            raise refusal(self.path, error) from error
+        finally:
+            self._deadline_s = math.inf
+            if self.connection.in_transaction:
+                self.connection.execute("ROLLBACK")
+
+    def _rows(self, query: Select) -> list[Row]:
+        return self.connection.execute(*query.sql()).fetchall()
+
+    def _instance(self, workflow_instance_id: int) -> Row | None:
+        query = _instances().limit(1)
+        if workflow_instance_id:
+            query = query.where(WorkflowInstance.id == workflow_instance_id)
+        return next(iter(self._rows(query)), None)
+
+    def _graph(self, workflow_instance_id: int) -> list[Node]:
+        """The nodes of an instance's version, in graph order."""
+        of_instance = WorkflowInstance.id == workflow_instance_id
+        [(digest,)] = self._rows(
+            WorkflowInstance.select(WorkflowInstance.version_digest).where(of_instance)
+        )
+        if digest not in self._graphs:
+            [(definition,)] = self._rows(
+                WorkflowVersion.select(WorkflowVersion.definition).where(
+                    WorkflowVersion.digest == digest
+                )
+            )
+            if len(self._graphs) == GRAPHS_MAX:
+                del self._graphs[next(iter(self._graphs))]  # the oldest
+            self._graphs[digest] = GRAPH.decode(definition).tasks
+        return self._graphs[digest]
+
+    def _counts(self, workflow_instance_id: int) -> dict[str, int]:
+        rows = self._rows(
+            TaskInstance.select(TaskInstance.state, fn.COUNT(TaskInstance.id))
+            .where(TaskInstance.workflow_instance_id == workflow_instance_id)
+            .group_by(TaskInstance.state)
+            .order_by(TaskInstance.state)
+        )
+        counts = {TaskState(state).name: count for state, count in rows}
+        waiting = len(self._graph(workflow_instance_id)) - sum(counts.values())
+        return counts | ({WAITING: waiting} if waiting else {})
+
+
+def _instances() -> Select:
+    return (
+        WorkflowInstance.select(*INSTANCE)
+        .join(WorkflowVersion, on=(WorkflowInstance.version_digest == WorkflowVersion.digest))
+        .order_by(WorkflowInstance.id.desc())
+    )

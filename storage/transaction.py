@@ -1,0 +1,88 @@
+"""One transaction of SQLite, all or nothing, and what its failures mean.
+
+Used by the master's journal and by the worker's, whose process has no peewee.
+"""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ..protocol.errors import NotAllowed, RefusedInState, StenellaError
+from ..protocol.rows import CommitFinal, CommitTransient
+
+#: How long a statement waits for another process's lock; it holds the storage thread, so short:
+#: the turn repeats a busy commit itself.
+BUSY_TIMEOUT_MS = 1_000
+
+#: Primary codes after which the same batch may succeed later (DESIGN section 4, Outcome).
+TRANSIENT = frozenset(
+    {
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_NOMEM,
+    }
+)
+
+#: What a statement may raise. The sqlite3 module says MemoryError for NOMEM; the last two are data
+#: that SQLite cannot hold, which the codec keeps out.
+FAILURES = (sqlite3.Error, MemoryError, OverflowError, UnicodeEncodeError)
+
+
+def primary_code(error: BaseException) -> int | None:
+    """SQLite's primary result code; None if the error did not come from SQLite itself."""
+    code: int | None = getattr(error, "sqlite_errorcode", None)
+    return None if code is None else code & 0xFF  # the rest is the extended code
+
+
+@contextmanager
+def classified() -> Iterator[None]:
+    """Raise what the statements inside raise as `CommitTransient` or `CommitFinal`."""
+    try:
+        yield
+    except FAILURES as error:
+        transient = isinstance(error, MemoryError) or primary_code(error) in TRANSIENT
+        kind = CommitTransient if transient else CommitFinal
+        raise kind(f"{type(error).__name__}: {error}") from error
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """Begin, run what is inside, commit; roll back whatever is raised, and classify it.
+
+    Raises:
+        CommitTransient, CommitFinal: nothing of it is stored.
+    """
+    with classified():
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            yield
+            connection.execute("COMMIT")
+        finally:
+            if connection.in_transaction:  # a full disk has rolled back by itself
+                connection.execute("ROLLBACK")
+
+
+def refusal(path: Path | None, error: BaseException) -> StenellaError:
+    """The sentence for a person whose database cannot be opened."""
+    match primary_code(error):
+        case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
+            return RefusedInState(f"{path} is locked by another process; end it and try again")
+        case sqlite3.SQLITE_FULL:
+            return RefusedInState(f"the disk that holds {path} is full; free some space")
+        case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_PERM:
+            return NotAllowed(f"{path} cannot be opened ({error}); make it and its folder yours")
+        case sqlite3.SQLITE_IOERR:
+            return RefusedInState(f"{path} cannot be read ({error}); look after the disk")
+    return damaged(path, str(error))
+
+
+def damaged(path: Path | None, what: str) -> RefusedInState:
+    """The refusal of a database that is not as we left it; it is never made anew."""
+    return RefusedInState(
+        f"{path} is damaged ({what}); it was left as it is. Put a copy back, or move it away to "
+        "begin with an empty history"
+    )

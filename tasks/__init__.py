@@ -1,0 +1,1 @@
+"""Task types: how a request becomes a process, and its traces a result."""

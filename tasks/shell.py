@@ -1,0 +1,86 @@
+"""The task type ``shell``: a script, run by the interpreter its first line names, else by bash."""
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ..protocol.commands import TaskExecuteRequest
+from ..protocol.launch import CannotPrepare, Collection, Launch
+from . import traces
+from .environment import environment, inherited
+
+SCRIPT_FILE = "script"
+#: Tried in this order for a script without a ``#!`` line; the last is on every POSIX system.
+SHELLS = ("/bin/bash", "/usr/local/bin/bash", "/bin/sh")
+SHEBANG = re.compile(r"#![ \t]*([^ \t\n\0]+)")
+
+
+class Shell:
+    """Writes the script as it is, byte by byte, into the attempt's folder and has it run."""
+
+    def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
+        self._inherited = inherited(environ)
+        self._shell = next((path for path in SHELLS if os.access(path, os.X_OK)), SHELLS[-1])
+
+    def prepare(self, request: TaskExecuteRequest, folder: Path) -> Launch | None:
+        """The script's process; raises `CannotPrepare` where the system could not start it."""
+        if request.script is None:
+            raise CannotPrepare(f"the shell task {request.task} has no script")
+        file = folder / SCRIPT_FILE
+        env = environment(request, folder, self._inherited)
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _write(file, request.script.encode())
+        except OSError as error:
+            reason = f"{file} cannot be written: {error.strerror}"
+            raise CannotPrepare(reason) from error
+        cwd = _working_folder(request, folder)
+        interpreter = _interpreter(request.script)
+        if interpreter is None:
+            return Launch([self._shell, str(file)], env, cwd)
+        if not os.access(os.path.join(cwd, interpreter), os.X_OK):
+            hint = "; it ends in a carriage return: store the script with Unix line ends"
+            raise CannotPrepare(
+                f"the script's first line names the interpreter {interpreter!r}, which cannot be"
+                f" run on this worker{hint if interpreter.endswith(chr(13)) else ''}"
+            )
+        return Launch([str(file)], env, cwd)
+
+    def collect(
+        self,
+        folder: Path,
+        log: Path,
+        exit_code: int,
+        declared: dict[str, Any],
+        required: list[str],
+    ) -> Collection:
+        """Outputs by file and by ``setValue``, and the log's end: `traces.collect`."""
+        return traces.collect(folder, log, exit_code, declared, required)
+
+
+def _write(file: Path, body: bytes) -> None:
+    """Not synced: a power cut that loses the file also ends the attempt."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
+    descriptor = os.open(file, flags, 0o700)
+    with open(descriptor, "wb") as opened:
+        opened.write(body)
+
+
+def _working_folder(request: TaskExecuteRequest, folder: Path) -> str:
+    """``working_dir``, else where the script was submitted, else the attempt's own folder."""
+    cwd = request.submit_dir or str(folder)
+    if request.working_dir:
+        cwd = os.path.join(cwd, request.working_dir)
+    if not os.path.isdir(cwd):
+        raise CannotPrepare(f"the working folder {cwd} does not exist on this worker")
+    if not os.access(cwd, os.X_OK):
+        raise CannotPrepare(f"the working folder {cwd} cannot be entered by this worker's user")
+    return cwd
+
+
+def _interpreter(script: str) -> str | None:
+    """What the kernel would start for the ``#!`` line (execve(2)); None: no such line, or empty."""
+    found = SHEBANG.match(script)
+    return found[1] if found else None

@@ -1,0 +1,389 @@
+"""`Client` against a door that answers, repeats itself, keeps silent, leaves and comes back."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import zmq
+
+from stenella.client.client import Client
+from stenella.home import endpoints, keys
+from stenella.home.endpoints import MasterEndpoints
+from stenella.home.layout import Home, open_home
+from stenella.protocol.codec import CommandDecoder, decode_header, encode_frames
+from stenella.protocol.commands import (
+    Answer,
+    Command,
+    FromClient,
+    InstanceChanged,
+    InstancePage,
+    InstanceRead,
+    InstanceWatch,
+    LogChunk,
+    LogRead,
+    Refused,
+    StatusRead,
+    Submit,
+)
+from stenella.protocol.errors import (
+    DefinitionRefused,
+    NotFound,
+    RefusedInState,
+    Unreachable,
+    Usage,
+    WaitTimeout,
+    WorkflowFailed,
+)
+
+pytestmark = pytest.mark.live
+
+CLUSTER = "c1"
+PID = 1
+WORKFLOW = {
+    "name": "w",
+    "params": {"n": {"type": "integer"}},
+    "tasks": [{"name": "a", "type": "noop"}],
+}
+FINE: dict[str, list[Any]] = {"masters": [], "workers": []}
+OTHER = {"masters": [{"id": 1, "pid": 2, "endpoint": ""}], "workers": []}
+#: A request and the how-many-eth copy of it (from 1) → what the door says to that.
+Script = Callable[[FromClient, int], list[Command]]
+
+
+def result(request: Any, **values: Any) -> Answer:
+    return Answer(request_id=request.request_id, result=values)
+
+
+def page(request: Any, document: Any) -> InstancePage:
+    return InstancePage(request_id=request.request_id, page=document)
+
+
+class Door:
+    """A master's client door in a thread, publishing its endpoints as a master does."""
+
+    def __init__(self, home: Home, script: Script) -> None:
+        self.home, self.script = home, script
+        self.requests: list[FromClient] = []
+        self._leave = threading.Event()
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self._socket = self._context.socket(zmq.ROUTER)
+        self._socket.set(zmq.CURVE_SERVER, 1)
+        self._socket.set(zmq.CURVE_SECRETKEY, keys.server_keys(home).secret)
+        self._socket.bind("tcp://127.0.0.1:0")
+        self.endpoint = self._socket.get_string(zmq.LAST_ENDPOINT).rstrip("\0")
+        self.publish(keys.server_keys(home).public)
+        self._thread = threading.Thread(target=self._serve)
+        self._thread.start()
+
+    def publish(self, server_key: bytes) -> None:
+        master = MasterEndpoints(1, PID, self.endpoint, "", server_key.decode(), CLUSTER)
+        endpoints.write(self.home, master)
+
+    def close(self) -> None:
+        self._leave.set()
+        self._thread.join(10)
+
+    def _serve(self) -> None:
+        decoder: CommandDecoder[FromClient] = CommandDecoder(FromClient)
+        while not self._leave.is_set():
+            if not self._socket.poll(10):
+                continue
+            peer, body = self._socket.recv_multipart()
+            requests, bad = decoder.decode(decode_header(body, CLUSTER).commands)
+            assert not bad
+            for request in requests:
+                self.requests.append(request)
+                copies = sum(r.request_id == request.request_id for r in self.requests)
+                for frame in encode_frames(CLUSTER, "master", "b", self.script(request, copies)):
+                    self._socket.send_multipart([peer, frame])
+        self._context.destroy(linger=0)
+
+
+Open = Callable[[Script], Door]
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    return open_home(tmp_path / "home")
+
+
+@pytest.fixture
+def open_door(home: Home) -> Iterator[Open]:
+    doors: list[Door] = []
+
+    def open_one(script: Script) -> Door:
+        doors.append(Door(home, script))
+        return doors[-1]
+
+    yield open_one
+    for door in doors:
+        door.close()
+
+
+@pytest.fixture
+def client(home: Home) -> Iterator[Client]:
+    with Client(home.root, limit_s=20) as client:
+        yield client
+
+
+def test_a_submit_is_answered_with_its_instance(open_door: Open, client: Client) -> None:
+    door = open_door(lambda request, _: [result(request, workflow_instance_id=7)])
+
+    instance = client.submit(WORKFLOW, {"n": "3"}, "r1", submit_dir="/")
+
+    (request,) = door.requests
+    assert instance.id == 7
+    assert isinstance(request, Submit)
+    assert (request.request_id, request.params, request.submit_dir) == ("r1", {"n": "3"}, "/")
+    assert msgspec.json.decode(request.definition)["name"] == "w"
+
+
+def test_the_digest_of_a_submit_tells_its_contents_apart(open_door: Open, client: Client) -> None:
+    door = open_door(lambda request, _: [result(request, workflow_instance_id=7)])
+
+    for number in (1, 1, 2):
+        client.submit(WORKFLOW, {"n": number})
+
+    first, again, other = (r.digest for r in door.requests if isinstance(r, Submit))
+    assert first == again != other
+
+
+@pytest.mark.slow
+def test_a_lost_answer_is_asked_for_again_with_the_same_id(open_door: Open, client: Client) -> None:
+    door = open_door(lambda request, copy: [page(request, FINE)] if copy == 2 else [])
+
+    assert client.status() == FINE
+
+    assert len({request.request_id for request in door.requests}) == 1
+    assert len(door.requests) == 2
+
+
+def test_answers_to_other_requests_are_dropped(open_door: Open, client: Client) -> None:
+    old = InstancePage(request_id="of yesterday", page=FINE)
+    open_door(lambda request, _: [old, page(request, OTHER), page(request, FINE)])
+
+    assert [client.status(), client.status()] == [OTHER, OTHER]
+
+
+def test_a_refusal_is_raised_as_what_it_is(open_door: Open, client: Client) -> None:
+    def refuse(request: FromClient, _: int) -> list[Command]:
+        busy = Refused(request_id=request.request_id, exit_code=6, code="busy", message="no room")
+        return [busy]
+
+    open_door(refuse)
+
+    with pytest.raises(RefusedInState, match="no room") as refusal:
+        client.status()
+    assert refusal.value.document()["code"] == "busy"
+
+
+def test_an_answer_that_never_comes_ends_with_the_request_id(open_door: Open, home: Home) -> None:
+    open_door(lambda _request, _copy: [])
+
+    with Client(home.root, limit_s=0.1) as client, pytest.raises(WaitTimeout, match="r7") as end:
+        client.submit(WORKFLOW, {"n": 1}, "r7")
+    assert end.value.exit_code == 7
+
+
+def test_without_a_home_nobody_is_reachable(tmp_path: Path) -> None:
+    with Client(tmp_path / "nowhere") as client, pytest.raises(Unreachable, match="up --detach"):
+        client.status()
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_a_home_without_a_master_is_told_at_once(home: Home) -> None:
+    started = time.monotonic()
+
+    with Client(home.root) as client, pytest.raises(Unreachable, match="no cluster is up"):
+        client.status()
+    assert time.monotonic() - started < 2
+
+
+def test_a_wrong_key_is_told_within_three_seconds(open_door: Open, client: Client) -> None:
+    door = open_door(lambda request, _: [page(request, FINE)])
+    door.publish(zmq.curve_keypair()[0])
+    started = time.monotonic()
+
+    with pytest.raises(Unreachable, match="key refused"):
+        client.status()
+    assert time.monotonic() - started < 3
+
+
+def test_a_master_by_its_endpoint_is_met_with_the_keys_of_the_home(
+    open_door: Open, home: Home
+) -> None:
+    door = open_door(lambda request, _: [page(request, FINE)])
+    endpoints.remove(home)
+
+    with Client(home.root, door.endpoint) as client:
+        assert client.status() == FINE
+
+
+@pytest.mark.slow
+def test_a_master_that_comes_back_elsewhere_gets_the_same_request(
+    open_door: Open, client: Client
+) -> None:
+    first_taken = threading.Event()
+
+    def keep_silent(_request: FromClient, _copy: int) -> list[Command]:
+        first_taken.set()
+        return []
+
+    first = open_door(keep_silent)
+    later: list[Door] = []
+
+    def restart() -> None:
+        first_taken.wait(10)
+        first.close()
+        later.append(open_door(lambda request, _: [page(request, FINE)]))
+
+    restarter = threading.Thread(target=restart)
+    restarter.start()
+    answer = client.status()
+    restarter.join(10)
+
+    assert answer == FINE
+    assert first.endpoint != later[0].endpoint
+    assert first.requests[0] == later[0].requests[0]
+
+
+def test_a_master_that_left_on_purpose_is_not_waited_for(
+    open_door: Open, home: Home, client: Client
+) -> None:
+    door = open_door(lambda request, _: [page(request, FINE)])
+    client.status()
+    endpoints.remove(home)
+    door.close()
+    started = time.monotonic()
+
+    with pytest.raises(Unreachable):
+        client.status()
+    assert time.monotonic() - started < 3
+
+
+def test_a_master_of_another_version_is_named_as_such(home: Home, client: Client) -> None:
+    class OtherVersion(Door):
+        def _serve(self) -> None:
+            while not self._leave.is_set():
+                if self._socket.poll(10):
+                    peer, _body = self._socket.recv_multipart()
+                    frame = msgspec.msgpack.encode((99, CLUSTER, "master", "b", []))
+                    self._socket.send_multipart([peer, frame])
+            self._context.destroy(linger=0)
+
+    door = OtherVersion(home, lambda _request, _copy: [])
+    try:
+        with pytest.raises(RefusedInState, match="another version"):
+            client.status()
+    finally:
+        door.close()
+
+
+def test_a_bad_definition_is_refused_before_anybody_is_asked(
+    open_door: Open, client: Client
+) -> None:
+    door = open_door(lambda _request, _copy: [])
+
+    with pytest.raises(DefinitionRefused) as refusal:
+        client.submit({"name": "w", "tasks": [{"name": "a", "kind": "noop"}]})
+    assert [problem.path for problem in refusal.value.problems] == ["tasks[0].kind", "tasks[0]"]
+    assert door.requests == []
+
+
+def test_wrong_parameters_are_refused_before_anybody_is_asked(
+    open_door: Open, client: Client
+) -> None:
+    door = open_door(lambda _request, _copy: [])
+
+    with pytest.raises(Usage):
+        client.submit(WORKFLOW, {"m": 1})
+    assert door.requests == []
+
+
+def run_of(states: list[str]) -> Script:
+    """An instance that goes through ``states``, one a watch, and then can be read."""
+
+    def answer(request: FromClient, _copy: int) -> list[Command]:
+        if isinstance(request, InstanceWatch):
+            state = states[min(request.after, len(states) - 1)]
+            document = {"instance": {"state": state}, "counts": {}, "tasks": []}
+            changed = {**document, "last": request.after + 1}
+            return [InstanceChanged(request_id=request.request_id, page=changed)]
+        assert isinstance(request, InstanceRead)
+        task = {"task_instance_id": 3, "name": "a", "state": states[-1], "reason": "exit_nonzero"}
+        tasks = [{**task, "outputs": {"rows": 5}}]
+        whole = {"workflow_instance_id": 7, "state": states[-1], "tasks": tasks}
+        return [page(request, whole)]
+
+    return answer
+
+
+def test_wait_goes_on_after_the_last_event_until_the_end(open_door: Open, client: Client) -> None:
+    door = open_door(run_of(["SUBMITTED_SUCCESS", "RUNNING_EXECUTION", "SUCCESS"]))
+
+    document = client.instance(7).wait()
+
+    watches = [request.after for request in door.requests if isinstance(request, InstanceWatch)]
+    assert document["state"] == "SUCCESS"
+    assert watches == [0, 1, 2]
+
+
+def test_wait_gives_up_at_its_time_and_says_that_the_instance_goes_on(
+    open_door: Open, client: Client
+) -> None:
+    open_door(run_of(["RUNNING_EXECUTION"]))
+
+    with pytest.raises(WaitTimeout, match="it goes on"):
+        client.instance(7).wait(timeout=0)
+
+
+def test_check_names_what_failed(open_door: Open, client: Client) -> None:
+    open_door(run_of(["FAILURE"]))
+
+    with pytest.raises(WorkflowFailed, match=r"7 is FAILURE: a \(exit_nonzero\)"):
+        client.instance(7).check()
+
+
+def test_outputs_are_by_task_and_name(open_door: Open, client: Client) -> None:
+    open_door(run_of(["SUCCESS"]))
+
+    assert client.instance(7).outputs == {"a": {"rows": 5}}
+
+
+def test_a_log_is_read_page_by_page(open_door: Open, client: Client) -> None:
+    log = "größer\n".encode()
+    instance_reads = run_of(["SUCCESS"])
+
+    def answer(request: FromClient, copy: int) -> list[Command]:
+        if not isinstance(request, LogRead):
+            return instance_reads(request, copy)
+        chunk = log[request.offset : request.offset + 3]
+        return [
+            LogChunk(
+                request_id=request.request_id,
+                attempt=1,
+                offset=request.offset,
+                data=chunk,
+                size=len(log),
+                complete=True,
+            )
+        ]
+
+    open_door(answer)
+
+    assert client.instance(7).logs("a") == "größer\n"
+    with pytest.raises(NotFound):
+        client.instance(7).logs("b")
+
+
+def test_requests_of_one_client_share_a_connection(open_door: Open, client: Client) -> None:
+    door = open_door(lambda request, _: [page(request, FINE)])
+
+    for _ in range(3):
+        client.status()
+
+    assert [type(request) for request in door.requests] == [StatusRead] * 3

@@ -1,0 +1,18 @@
+"""What holds for all tests: no setting of the caller's reaches them, and the option ``--seeds``."""
+
+import os
+
+import pytest
+
+for _name in [name for name in os.environ if name.startswith("STENELLA_")]:
+    del os.environ[_name]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--seeds",
+        type=int,
+        default=50,
+        metavar="N",
+        help="how many seeds the simulation plays (default: %(default)s)",
+    )

@@ -1,0 +1,1 @@
+"""Tests of storage/: real SQLite, in memory and on disk."""

@@ -1,0 +1,1 @@
+"""Task types: with real files, real processes, a real installed package."""

@@ -1,0 +1,1 @@
+"""What a workflow means: definition, graph, parameters. Pure."""
