@@ -218,6 +218,10 @@ class TellWhenOnDisk(Effect, frozen=True):
     about: Any
 
 
+class Withdraw(Effect, frozen=True):
+    """Take back the announcement of the endpoints: who looks now finds no cluster."""
+
+
 class Leave(Effect, frozen=True):
     """The node ends itself, its last turn committed."""
 

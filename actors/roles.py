@@ -65,10 +65,11 @@ def master_actors(
     pid: int,
     heartbeat_ms: int,
     kill_grace_ms: int,
+    linger_ms: int | None = None,
 ) -> dict[str, Actor]:
     """The actors of a master, in the order in which they are started."""
     return {
-        "gateway": Gateway(master, endpoint, pid),
+        "gateway": Gateway(master, endpoint, pid, linger_ms),
         "workflow_executor": WorkflowExecutor(master, epoch),
         "event_persister": EventPersister(master, epoch, kill_grace_ms),
         "dispatcher": Dispatcher(epoch),

@@ -113,6 +113,7 @@ class Turn:
         self.peer = b""
         self.sender = ""
         self.mailboxes = {name: Mailbox() for name in actors}
+        self.wire = Mailbox()  # what was wrong with frames, before it was any actor's
         self._clock_us = clock_us
         self._receiving = ""
         self._urgent: deque[tuple[str, Any, bytes, str, int]] = deque()
@@ -159,6 +160,11 @@ class Turn:
         if self._urgent or (due is not None and due <= now_ms):
             return True
         return bool(self._intake) and not self.is_ahead
+
+    @property
+    def is_settled(self) -> bool:
+        """Nothing thought waits for the disk."""
+        return self._in_flight is None and not self._has_writes and not self._thought
 
     @property
     def is_ahead(self) -> bool:
@@ -315,19 +321,20 @@ class Turn:
 
     def inspect(self) -> list[dict[str, Any]]:
         """See `Context.inspect`."""
+        held = {name: actor.held() for name, actor in self.actors.items()}
         return [
             {
                 "node": self.node,
                 "actor": name,
                 "depth": box.depth,
                 "high_water": box.high_water,
-                "held": self.actors[name].held(),
+                "held": held.get(name, 0),
                 "oldest_ms": self.now_ms - box.arrived_ms[0] if box.arrived_ms else 0,
                 "handled": box.handled,
                 "busy_us_p99": _p99(box.busy_us),
                 "rejected": dict(box.rejected),
             }
-            for name, box in self.mailboxes.items()
+            for name, box in (*self.mailboxes.items(), ("wire", self.wire))
         ]
 
     # --- inside ---------------------------------------------------------------------------------

@@ -1,31 +1,21 @@
 """`Client`: a cluster as a program sees it. Blocking, no gevent, one thread.
 
 Every request is repeated with the same request id until it is answered, over connection losses and
-restarts of the master too; so nothing is done twice and nothing is lost in between. How long that
-goes on is the client's limit; after it the caller gets the request id to look for.
+restarts of the master too (``requester.py``).
 """
 
 import os
 import secrets
 import time
-from collections.abc import Iterator
-from itertools import chain, repeat
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 import msgspec
 
-from ..home import endpoints, keys, locks
-from ..home.layout import Home, find_home
 from ..protocol.codec import (
-    FRAME_BYTES_MAX,
-    CommandDecoder,
-    ProtocolError,
-    decode_header,
     digest,
-    encode_frames,
 )
 from ..protocol.commands import (
     Answer,
@@ -36,24 +26,15 @@ from ..protocol.commands import (
     InstancePage,
     InstanceRead,
     InstanceWatch,
-    Intent,
     LogChunk,
     LogRead,
-    Refused,
-    Request,
     Shutdown,
     StatusRead,
     Stop,
     Submit,
-    ToClient,
 )
 from ..protocol.errors import (
-    ERRORS,
     NotFound,
-    RefusedInState,
-    StenellaError,
-    Unreachable,
-    Usage,
     WaitTimeout,
     WorkflowFailed,
 )
@@ -64,24 +45,15 @@ from ..workflow.durations import parse_duration
 from ..workflow.findings import Findings
 from ..workflow.parameters import start_params
 from ..workflow.validation import validate
-from .connection import Connection
 from .loading import installed_types, load
+from .requester import LIMIT_S, Requester
 
-#: How long one request is repeated; longer than a supervised master is away (5 s at most between
-#: two starts, and its recovery), shorter than a person's patience.
-LIMIT_S = 30.0
-#: Pauses before a request is sent again on a connection that stands; the last one goes on.
-REPEAT_S = (1.0, 2.0, 3.0, 5.0)
-#: Between two looks for a master that is away: it is found a moment after it is back.
-LOOK_AGAIN_S = 0.2
 #: One long poll; the gateway holds a watch no longer than this.
 WATCH_S_MAX = 10.0
 #: One page of a log: some ten thousand lines, far below a command's limit.
 LOG_PAGE_BYTES = 1024 * 1024
 
 FINAL_STATES = frozenset(state.name for state in WORKFLOW_FINAL)
-_to_client: CommandDecoder[ToClient] = CommandDecoder(ToClient)
-Reply = TypeVar("Reply", bound=ToClient)
 
 
 def is_final(document: dict[str, Any]) -> bool:
@@ -117,14 +89,7 @@ class Client:
         *,
         limit_s: float = LIMIT_S,
     ) -> None:
-        self._home_path = None if home is None else Path(home)
-        self._endpoint = endpoint
-        self._limit_s = limit_s
-        self._boot = secrets.token_hex(8)
-        self._connection: Connection | None = None
-        self._cluster = ""  # known once the home's endpoints were read
-        self._sender = keys.CLIENT_NAME
-        self._was_up = False  # a master answered our handshake before: it will be back
+        self._requester = Requester(None if home is None else Path(home), endpoint, limit_s)
 
     def __enter__(self) -> Self:
         return self
@@ -139,9 +104,7 @@ class Client:
 
     def close(self) -> None:
         """End the connection; the next request makes a new one."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        self._requester.close()
 
     # --- intents ---------------------------------------------------------------------------------
 
@@ -162,7 +125,7 @@ class Client:
         folder = None if submit_dir is None else os.path.abspath(submit_dir)
         checked = _checked(definition, folder)
         given = params or {}
-        start_params(checked, given)  # refused here, before anybody is asked
+        check_params(checked, given)  # refused here, before anybody is asked
         body = definitions.encode(checked)
         parts = (body, msgspec.json.encode(given, order="sorted"), (folder or "").encode())
         request = Submit(
@@ -172,7 +135,7 @@ class Client:
             params=given,
             submit_dir=folder,
         )
-        return self.instance(self._ask(request, Answer).result["workflow_instance_id"])
+        return self.instance(self._requester.ask(request, Answer).result["workflow_instance_id"])
 
     def stop(self, workflow_instance_id: int) -> None:
         """Stop an instance: nothing new starts, what runs is killed. Returns before it has ended.
@@ -184,15 +147,15 @@ class Client:
             digest=digest(b"Stop", b"%d" % workflow_instance_id),
             workflow_instance_id=workflow_instance_id,
         )
-        self._ask(request, Answer)
+        self._requester.ask(request, Answer)
 
     def shutdown(self, wait_s: float, keep: bool = False) -> None:
         """Take the cluster down: nothing new starts, and after ``wait_s`` what still runs is
-        stopped; with ``keep`` it goes on and is taken up at the next start. Returns when the
-        shutdown is decided, before it is done.
+        stopped; with ``keep`` it goes on and is taken up at the next start. Returns when nothing
+        is left to wait for and the processes leave; `Unreachable` may mean that they have left.
         """
         request = Shutdown(request_id=new_request_id(), wait_ms=round(wait_s * 1000), keep=keep)
-        self._ask(request, Answer)
+        self._requester.ask(request, Answer, answered_after_s=wait_s)
 
     # --- reads: the JSON documents of the command line -------------------------------------------
 
@@ -203,7 +166,7 @@ class Client:
     def instances(self, limit: int = 50, before: int = 0) -> list[dict[str, Any]]:
         """Newest first, without tasks; ``before`` an id: only older ones."""
         request = InstanceList(request_id=new_request_id(), limit=limit, before=before)
-        page: list[dict[str, Any]] = self._ask(request, InstancePage).page
+        page: list[dict[str, Any]] = self._requester.ask(request, InstancePage).page
         return page
 
     def show(self, workflow_instance_id: int) -> dict[str, Any]:
@@ -211,14 +174,15 @@ class Client:
         request = InstanceRead(
             request_id=new_request_id(), workflow_instance_id=workflow_instance_id
         )
-        page: dict[str, Any] = self._ask(request, InstancePage).page
+        page: dict[str, Any] = self._requester.ask(request, InstancePage).page
         return page
 
     def watch(self, workflow_instance_id: int, after: int, wait_s: float) -> dict[str, Any]:
         """What changed after event ``after``: at once, or when something does, or when ``wait_s``
         (10 s at most) is over.
 
-        ``{"instance": …, "counts": {state: n}, "tasks": […], "last": event}``. Raises `NotFound`.
+        ``{"instance": …, "counts": {state: n}, "tasks": […], "last": event}``; ``instance`` is
+        None where nothing has changed. Raises `NotFound`.
         """
         wait_s = min(wait_s, WATCH_S_MAX)
         request = InstanceWatch(
@@ -227,7 +191,7 @@ class Client:
             after=after,
             wait_ms=round(wait_s * 1000),
         )
-        return self._ask(request, InstanceChanged, answered_after_s=wait_s).page
+        return self._requester.ask(request, InstanceChanged, answered_after_s=wait_s).page
 
     def log_page(self, task_instance_id: int, attempt: int = 0, offset: int = 0) -> LogChunk:
         """Raw bytes of a log from ``offset``; attempt 0 is the current one. Raises `NotFound`."""
@@ -238,128 +202,26 @@ class Client:
             offset=offset,
             limit=LOG_PAGE_BYTES,
         )
-        return self._ask(request, LogChunk)
+        return self._requester.ask(request, LogChunk)
 
     def status(self) -> dict[str, Any]:
         """Masters and workers."""
-        page: dict[str, Any] = self._ask(StatusRead(request_id=new_request_id()), InstancePage).page
+        page: dict[str, Any] = self._requester.ask(
+            StatusRead(request_id=new_request_id()), InstancePage
+        ).page
         return page
 
     def mailboxes(self) -> list[dict[str, Any]]:
         """What the actors of all nodes do."""
         request = DebugRequest(request_id=new_request_id(), kind="mailboxes")
-        return self._ask(request, DebugReply).rows
+        return self._requester.ask(request, DebugReply).rows
 
     def trace(self, task_instance_id: int) -> list[dict[str, Any]]:
         """Everything that happened to a task, oldest first. Raises `NotFound`."""
         request = DebugRequest(
             request_id=new_request_id(), kind="trace", task_instance_id=task_instance_id
         )
-        return self._ask(request, DebugReply).rows
-
-    # --- one request until its answer ------------------------------------------------------------
-
-    def _ask(self, request: Request, kind: type[Reply], answered_after_s: float = 0.0) -> Reply:
-        """The answer to ``request``, which the master may hold back for ``answered_after_s``."""
-        pauses = chain([answered_after_s + REPEAT_S[0]], REPEAT_S[1:], repeat(REPEAT_S[-1]))
-        deadline = time.monotonic() + self._limit_s + answered_after_s
-        sent = False
-        while True:
-            try:
-                connection = self._connect()
-                connection.send(self._encode(request))
-                sent = True
-                until = min(deadline, time.monotonic() + next(pauses))
-                reply = self._receive(connection, request.request_id, until)
-            except Unreachable as error:
-                self.close()
-                if time.monotonic() >= deadline or not self._will_be_back():
-                    raise _with_id(error, request, sent) from error
-                time.sleep(LOOK_AGAIN_S)
-                continue
-            if isinstance(reply, Refused):
-                raise _error_of(reply)
-            if reply is not None:
-                assert isinstance(reply, kind), reply  # ours: the gateway answers by kind
-                return reply
-            if time.monotonic() >= deadline:
-                raise WaitTimeout(
-                    f"the master has not answered request {request.request_id} within "
-                    f"{self._limit_s:g} s; it may still carry it out: see `stenella status` and "
-                    "`stenella ls`"
-                )
-
-    def _connect(self) -> Connection:
-        """The connection that stands, else a new one to where the master is by now."""
-        if self._connection is None:
-            home = find_home(self._home_path)
-            if home is None:
-                raise Unreachable(_no_cluster("there is no home, so no cluster"))
-            address, server_key = self._find_master(home)
-            own = keys.client_keys(home)
-            self._connection = Connection(
-                address,
-                server_key=server_key,
-                public_key=own.public,
-                secret_key=own.secret,
-                frame_bytes_max=FRAME_BYTES_MAX,
-            )
-            self._was_up = True
-        return self._connection
-
-    def _find_master(self, home: Home) -> tuple[str, bytes]:
-        """Its address and public key."""
-        if self._endpoint is not None:
-            return self._endpoint, keys.server_keys(home).public
-        master = endpoints.read(home)
-        if master is None:
-            raise Unreachable(_no_cluster(f"no cluster is up in {home.root}"))
-        self._cluster = master.cluster
-        return master.client, master.server_key.encode()
-
-    def _will_be_back(self) -> bool:
-        """Whether a master that is away now is worth waiting for.
-
-        One that left on purpose took its endpoints away; one that crashed did not, and whoever
-        supervises it holds a lock.
-        """
-        if self._endpoint is not None:
-            return self._was_up
-        home = find_home(self._home_path)
-        return home is not None and (
-            is_held(home) or (self._was_up and endpoints.read(home) is not None)
-        )
-
-    def _encode(self, request: Request) -> bytes:
-        try:
-            (frame,) = encode_frames(self._cluster, self._sender, self._boot, [request])
-        except ProtocolError as error:
-            raise Usage(f"the request is too large ({error}): pass large values by file") from None
-        return frame
-
-    def _receive(self, connection: Connection, request_id: str, until: float) -> ToClient | None:
-        """The answer to that request; None when the time is over. All other answers are old."""
-        while (left_s := until - time.monotonic()) > 0:
-            body = connection.receive(left_s)
-            if body is None:
-                break
-            for reply in self._decode(body):
-                if reply.request_id == request_id:
-                    return reply
-        return None
-
-    def _decode(self, body: bytes) -> Iterator[ToClient]:
-        """Nothing from a frame that is no answer for us."""
-        try:
-            replies, _bad = _to_client.decode(decode_header(body, self._cluster).commands)
-        except ProtocolError as error:
-            if error.reason == "version":
-                raise RefusedInState(
-                    f"the master speaks another version of the protocol ({error}): "
-                    "use the Stenella that its cluster runs"
-                ) from None
-            return
-        yield from replies
+        return self._requester.ask(request, DebugReply).rows
 
 
 class Instance:
@@ -394,13 +256,13 @@ class Instance:
         while True:
             left_s = WATCH_S_MAX if deadline is None else max(0.0, deadline - time.monotonic())
             page = self._client.watch(self.id, after, left_s)
-            if is_final(page["instance"]):
+            if page["instance"] is not None and is_final(page["instance"]):
                 return self._client.show(self.id)
             after = page["last"]
             if deadline is not None and time.monotonic() >= deadline:
                 raise WaitTimeout(
-                    f"workflow instance {self.id} is still {page['instance']['state']} after "
-                    f"{timeout:g} s; it goes on: `stenella wait {self.id}`"
+                    f"workflow instance {self.id} has not ended after {timeout:g} s; it goes on: "
+                    f"`stenella wait {self.id}`"
                 )
 
     def check(self) -> None:
@@ -425,6 +287,11 @@ class Instance:
                 return data.decode("utf-8", errors="replace")
 
 
+def check_params(definition: Definition, given: dict[str, Any]) -> None:
+    """Raises `Usage` with all that is wrong with parameters for a start of ``definition``."""
+    start_params(definition, given)
+
+
 def seconds(text: str) -> float:
     """Seconds of a duration as people write it: 200ms 0.2s 5m 1h30m 2d.
 
@@ -445,11 +312,6 @@ def failure(document: dict[str, Any]) -> str:
     return f"workflow instance {document['workflow_instance_id']} is {document['state']}{of_tasks}"
 
 
-def is_held(home: Home) -> bool:
-    """Whether a supervisor or a master of this home lives, ready or not."""
-    return any(locks.holder(path) is not None for path in (home.supervisor_lock, home.master_lock))
-
-
 def _checked(
     source: "Definition | str | PathLike[str] | dict[str, Any]", submit_dir: str | None
 ) -> Definition:
@@ -462,20 +324,3 @@ def _checked(
     if definition is None:
         raise findings.refusal()
     return definition
-
-
-def _with_id(error: Unreachable, request: Request, sent: bool) -> Unreachable:
-    """What may have been carried out unheard can be asked for by its id."""
-    if not (sent and isinstance(request, Intent)):
-        return error
-    return Unreachable(f"{error.message}; request {request.request_id} may have been taken")
-
-
-def _error_of(refusal: Refused) -> StenellaError:
-    error = ERRORS.get(refusal.exit_code, StenellaError)(refusal.message, tuple(refusal.problems))
-    error.code = refusal.code
-    return error
-
-
-def _no_cluster(why: str) -> str:
-    return f"{why}; start one with `stenella up --detach`"

@@ -4,14 +4,15 @@ import time
 
 import click
 
-from ..client.client import Client, is_held
+from ..client.client import Client
+from ..client.requester import is_held
 from ..home import settings
 from ..home.layout import find_home, open_home
 from ..protocol.errors import Unreachable, WaitTimeout
 from . import pages
 from .options import duration, json_option
 
-#: After the drain and the kills' grace: journals are closed, wardens end, locks are let go.
+#: After the master's word that all is done: journals are closed, wardens end, locks are let go.
 LEAVE_S = 15.0
 LOOK_PAUSE_S = 0.05
 
@@ -67,12 +68,16 @@ def down(wait_s: float | None, keep: bool) -> None:
         raise Unreachable(f"{where}; start one with `stenella up --detach`")
     chosen = settings.load(home)
     drain_s = chosen.worker.drain_s if wait_s is None else wait_s
+    unheard: Unreachable | None = None
     with Client(home.root) as client:
-        client.shutdown(drain_s, keep)
-    deadline = time.monotonic() + drain_s + chosen.task.kill_grace_s + LEAVE_S
+        try:
+            client.shutdown(drain_s, keep)
+        except Unreachable as error:
+            unheard = error  # the last answer may have been lost with the connection
+    deadline = time.monotonic() + LEAVE_S
     while is_held(home):
         if time.monotonic() >= deadline:
-            raise WaitTimeout(
+            raise unheard or WaitTimeout(
                 f"the cluster in {home.root} is still leaving; see `stenella status` and {home.run}"
             )
         time.sleep(LOOK_PAUSE_S)

@@ -8,9 +8,10 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
-from ..client.client import is_held
+from ..client.requester import is_held
 from ..home import endpoints, locks
 from ..home.layout import Home
 from ..protocol.errors import ERRORS, StenellaError, Unreachable
@@ -20,13 +21,16 @@ LOOK_PAUSE_S = 0.02  # short against the start, and a look costs microseconds
 LAST_LINES = 5  # of its output, in an error
 
 
-def ensure_cluster(home: Home) -> bool:
+def ensure_cluster(home: Home, say: Callable[[str], None]) -> bool:
     """Return when a master of this home is ready; whether it was this call that started it.
+
+    ``say`` is told, once, if there is something to wait for.
 
     Raises what the start was refused with, `Unreachable` if it takes longer than 10 s.
     """
     if _is_ready(home):
         return False
+    say(f"starting a cluster in {home.root}")
     log = home.run / "embedded.log"
     child = None if is_held(home) else _spawn(home, log)
     deadline = time.monotonic() + START_S_MAX

@@ -8,7 +8,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from ..client.client import Client, is_held
+from ..client.client import Client
+from ..client.requester import is_held
 from ..home.layout import Home, find_home
 from ..protocol.errors import NotFound, Unreachable, WaitTimeout
 from .options import Address
@@ -57,8 +58,6 @@ def read(question: Callable[[Reader], Result]) -> Result:
                 return question(client)
             except (Unreachable, WaitTimeout):
                 pass  # it is starting, leaving or stalled; what is committed is in the file
-    if not home.database.exists():
-        return question(NoHistory())
     with closing(StoredHistory(home)) as stored:
         return question(stored)
 

@@ -70,14 +70,19 @@ def watch_until_end(
         left_s = max(0.0, deadline - time.monotonic())
         page = client.watch(workflow_instance_id, after, min(TICK_S, left_s))
         view.show(page)
-        if is_final(page["instance"]):
+        if _has_ended(page):
             return client.show(workflow_instance_id)
         if time.monotonic() >= deadline:
             raise WaitTimeout(
-                f"workflow instance {workflow_instance_id} is still {page['instance']['state']} "
-                f"after {timeout_s:g} s; it goes on: `stenella wait {workflow_instance_id}`"
+                f"workflow instance {workflow_instance_id} has not ended after {timeout_s:g} s; "
+                f"it goes on: `stenella wait {workflow_instance_id}`"
             )
         after = page["last"]
+
+
+def _has_ended(page: dict[str, Any]) -> bool:
+    """A page without an instance says that nothing has changed."""
+    return page["instance"] is not None and is_final(page["instance"])
 
 
 def count_line(counts: dict[str, int]) -> str:
@@ -93,6 +98,7 @@ class PlainView:
     """A line when something has changed, at most one a second, and always the last one."""
 
     def __init__(self) -> None:
+        self._line = ""
         self._said = ""
         self._said_at = 0.0
 
@@ -111,11 +117,12 @@ class PlainView:
         click.echo(text, err=True)
 
     def show(self, page: dict[str, Any]) -> None:
-        line = count_line(page["counts"])
-        due = time.monotonic() >= self._said_at + LINE_PAUSE_S or is_final(page["instance"])
-        if line != self._said and due:
-            click.echo(line, err=True)
-            self._said, self._said_at = line, time.monotonic()
+        if page["instance"] is not None:
+            self._line = count_line(page["counts"])
+        due = time.monotonic() >= self._said_at + LINE_PAUSE_S or _has_ended(page)
+        if self._line != self._said and due:
+            click.echo(self._line, err=True)
+            self._said, self._said_at = self._line, time.monotonic()
 
 
 class LiveView:
@@ -155,13 +162,16 @@ class LiveView:
         self._live.refresh()
 
     def show(self, page: dict[str, Any]) -> None:
+        self._heard_at = time.monotonic()
+        if page["instance"] is None:
+            return
         listed = dict(self._tasks)
         for task in page["tasks"]:
             if self._task_names or task["state"] not in FINAL or task["state"] == "FAILURE":
                 listed[task["name"]] = task
             else:
                 listed.pop(task["name"], None)
-        self._tasks, self._page, self._heard_at = listed, page, time.monotonic()
+        self._tasks, self._page = listed, page
 
     def _paint(self) -> RenderableType:
         page = self._page

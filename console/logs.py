@@ -11,7 +11,8 @@ from typing import Any
 
 import click
 
-from ..client.client import Client, is_held
+from ..client.client import Client
+from ..client.requester import is_held
 from ..home.layout import find_home
 from ..protocol.errors import NotFound
 from . import pages
@@ -39,7 +40,7 @@ def logs(address: Address, attempt: int | None, follow: bool, as_json: bool) -> 
     Example: stenella logs last/extract -f
     """
     document = read(lambda reader: reader.show(address.workflow_instance_id))
-    tasks = _tasks(document, address)
+    tasks = _tasks(document, address, follow)
     if follow:
         if len(tasks) > 1:
             names = ", ".join(task["name"] for task in tasks[:5])
@@ -60,12 +61,18 @@ def logs(address: Address, attempt: int | None, follow: bool, as_json: bool) -> 
         output.end()
 
 
-def _tasks(document: Document, address: Address) -> list[Document]:
+def _tasks(document: Document, address: Address, follow: bool) -> list[Document]:
     """The one that is named, else all that have begun, in the order they did."""
     if address.task is not None:
         return [task_of(document, address)]
-    begun = [task for task in document["tasks"] if task["start_time"] is not None]
-    return sorted(begun, key=lambda task: float(task["start_time"])) or document["tasks"][:1]
+    tasks: list[Document] = document["tasks"]
+    if follow:
+        return tasks  # of a single one the beginning is waited for
+    begun = [task for task in tasks if task["start_time"] is not None]
+    if not begun:
+        number = document["workflow_instance_id"]
+        raise NotFound(f"no task of workflow instance {number} has begun, so there is no log")
+    return sorted(begun, key=lambda task: float(task["start_time"]))
 
 
 def _text_document(document: Document, task: Document, attempt: int | None) -> Document:

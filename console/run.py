@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from ..client.client import Client, Instance, is_final, new_request_id, succeeded
+from ..client.client import Client, Instance, check_params, is_final, new_request_id, succeeded
 from ..client.loading import load
 from ..client.script_file import SCRIPT_OPTIONS, ScriptOptions, pairs
 from ..home.layout import Home, find_home, open_home
@@ -55,6 +55,7 @@ def run(file: str, params: tuple[str, ...], as_json: bool) -> int:
     definition = load(file, options=ScriptOptions(param=params), submit_dir=submit_dir)
     needs = {task.name: task.depends_on for task in definition.tasks}
     given = pairs(params)
+    check_params(definition, given)  # a cluster is not started for what it would refuse
     with Client(home.root) as client:
         number, is_ours = _start(
             home, lambda request_id: client.submit(definition, given, request_id, submit_dir)
@@ -150,8 +151,7 @@ def _start(home: Home, submit_as: Callable[[str], Instance]) -> tuple[int, bool]
     is_ours = False
     with make_view() as view:
         for starts_left in reversed(range(STARTS_MAX)):
-            view.say("starting")
-            is_ours = ensure_cluster(home) or is_ours
+            is_ours = ensure_cluster(home, view.say) or is_ours
             try:
                 return submit_as(request_id).id, is_ours
             except Unreachable:

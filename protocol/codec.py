@@ -16,10 +16,10 @@ from .commands import Command
 VERSION = 1
 #: Above this the receiver's socket drops the peer; the sender splits its list before.
 FRAME_BYTES_MAX = 8 * 1024 * 1024
-#: One command; a definition (1 MiB) with its envelope must fit.
-COMMAND_BYTES_MAX = 2 * 1024 * 1024
 #: Frame overhead: version, cluster, sender, boot and the list's head.
 HEADER_BYTES_MAX = 1024
+#: One command. The largest are a definition (1 MiB) and the page of a large instance.
+COMMAND_BYTES_MAX = FRAME_BYTES_MAX - HEADER_BYTES_MAX
 
 #: What msgspec raises for bytes that are no message of ours (reliability.md section 2, measured).
 UNDECODABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError, OverflowError)

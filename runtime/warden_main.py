@@ -24,7 +24,7 @@ from contextlib import suppress
 from ..actors.worker.warden import Effect, Fields, Warden
 from .warden_tasks import Tasks
 
-READ_BYTES = 65_536
+READ_BYTES = 16_384  # a turn takes some 20 starts, 15 ms: what they answer does not wait longer
 LINE_BYTES_MAX = 64 << 20  # above any start: the kernel takes 6 MB of arguments and environment
 BACKLOG = 8  # one worker, now and then two lives of it
 DISK_RETRY_MS = 1_000  # a log that could not be appended to is tried again

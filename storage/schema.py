@@ -28,7 +28,6 @@ def connect(path: Path | None) -> sqlite3.Connection:
     """
     database = peewee.SqliteDatabase(
         ":memory:" if path is None else str(path),
-        pragmas={"journal_mode": "wal", "synchronous": "full"},
         timeout=BUSY_TIMEOUT_MS / 1_000,
         thread_safe=False,
         check_same_thread=False,
@@ -38,6 +37,8 @@ def connect(path: Path | None) -> sqlite3.Connection:
         connection: sqlite3.Connection = database.connection()  # type: ignore[no-untyped-call]
         applied = history(connection, path)
         refuse_newer(applied, path)
+        connection.execute("PRAGMA journal_mode = wal")  # not before it is known to be ours
+        connection.execute("PRAGMA synchronous = full")
         if applied != known():
             Runner(database, str(MIGRATIONS), HISTORY).up()
         check_columns(connection, path)

@@ -27,11 +27,12 @@ from ...protocol.commands import (
 )
 from ...protocol.commands import Intent as IntentCommand
 from ...protocol.rows import IntentRow
-from ..base import Boot, Context, Leave, Loaded, OnDisk, Queried, TellWhenOnDisk, Timer
+from ..base import Boot, Context, Leave, Loaded, OnDisk, Queried, TellWhenOnDisk, Timer, Withdraw
 from .messages import (
     Done,
     DrainAll,
     InstanceTouched,
+    LiveInstances,
     NotDone,
     Relay,
     Relayed,
@@ -56,6 +57,7 @@ Inbox = (
     Boot
     | Timer
     | OnDisk
+    | LiveInstances
     | Loaded
     | Queried
     | Submit
@@ -103,10 +105,13 @@ class Open:
 class Gateway:
     """Owns the open requests."""
 
-    def __init__(self, master: int, endpoint: str, pid: int) -> None:
+    def __init__(self, master: int, endpoint: str, pid: int, linger_ms: int | None) -> None:
         self.master = master
         self.endpoint = endpoint
         self.pid = pid
+        self.linger_ms = linger_ms  # an embedded cluster leaves after so long without use
+        self.used_ms = 0
+        self.live_instances: int | None = None  # not known before the recovery is through
         self.open: dict[str, Open] = {}
         self.touched: dict[int, None] = {}  # instances with a `TellWhenOnDisk` under way
         self.shutting_down = False
@@ -119,7 +124,11 @@ class Gateway:
         """See the module's docstring."""
         match message:
             case Boot():
-                return
+                self._watch_use(ctx)
+            case LiveInstances():
+                self.live_instances, self.used_ms = message.count, ctx.now_ms
+            case Timer(name="use"):
+                self._watch_use(ctx)
             case Submit() | Stop():
                 self._take_intent(message, ctx)
             case (
@@ -212,7 +221,10 @@ class Gateway:
             ctx.tell("workflow_executor", StopWorkflow(request_id, request.workflow_instance_id))
 
     def _answer_done(self, done: Done, ctx: Context) -> None:
-        opened = self.open[done.request_id]
+        opened = self.open.get(done.request_id)
+        if opened is None:  # nobody asked for this shutdown, or it was answered
+            ctx.perform(Leave("idle"))
+            return
         if isinstance(opened.request, IntentCommand):
             ctx.append(
                 IntentRow(
@@ -389,12 +401,27 @@ class Gateway:
             )
             self._reply(chunk.request_id, complete, ctx)
 
+    def _watch_use(self, ctx: Context) -> None:
+        """Leave when nothing is live, nobody asks, and that has lasted for ``linger_ms``."""
+        if self.linger_ms is None or self.shutting_down:
+            return
+        unused_ms = 0 if self.live_instances != 0 or self.open else ctx.now_ms - self.used_ms
+        if unused_ms < self.linger_ms:
+            ctx.set_timer("use", self.linger_ms - unused_ms)
+            return
+        self.shutting_down = True
+        ctx.perform(Withdraw())
+        drain = DrainAll("", 0, False)
+        ctx.tell("dispatcher", drain)
+        ctx.tell("registry", drain)
+
     # --- answers --------------------------------------------------------------------------------
 
     def _reply(self, request_id: str, reply: Any, ctx: Context) -> None:
         opened = self.open.pop(request_id, None)
         if opened is None:
             return
+        self.used_ms = ctx.now_ms
         if isinstance(reply, DebugReply):
             ctx.send_now(opened.peer, reply)
         else:

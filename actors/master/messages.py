@@ -64,6 +64,12 @@ class InstanceTouched(Message, frozen=True):
     workflow_instance_id: int
 
 
+class LiveInstances(Message, frozen=True):
+    """workflow_executor → gateway: so many instances have not ended."""
+
+    count: int
+
+
 class TellStatus(Message, frozen=True):
     """gateway → registry: masters and workers, for people."""
 

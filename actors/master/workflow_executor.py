@@ -32,6 +32,7 @@ from .messages import (
     EndInstance,
     InstanceTouched,
     KillTasks,
+    LiveInstances,
     Message,
     NotDone,
     RecoverTasks,
@@ -199,6 +200,7 @@ class WorkflowExecutor:
         ctx.write(row)
         live = self.live[row.id] = Live(row, version)
         ctx.tell("event_persister", AdmitInstance(row, version))
+        ctx.tell("gateway", LiveInstances(len(self.live)))
         ctx.tell("gateway", Done(start.request_id, {"workflow_instance_id": row.id}))
         self._advance(live, ctx)
 
@@ -326,6 +328,7 @@ class WorkflowExecutor:
         ctx.write(row)
         del self.live[row.id]
         ctx.tell("event_persister", EndInstance(row.id))
+        ctx.tell("gateway", LiveInstances(len(self.live)))
         ctx.tell("gateway", InstanceTouched(row.id))
 
     # --- recovery -------------------------------------------------------------------------------
@@ -348,6 +351,7 @@ class WorkflowExecutor:
             ctx.load("live_instances", self.more_to_recover, RECOVER_INSTANCES)
         else:
             ctx.tell("registry", RecoverWorkers())
+            ctx.tell("gateway", LiveInstances(len(self.live)))
             for live in list(self.live.values()):
                 self._resume(live, ctx)
 

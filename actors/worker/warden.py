@@ -30,7 +30,7 @@ From the world:
 | spawn_failed | dispatch_id, message, end_time | answers ``spawn`` |
 | signalled | dispatch_id | answers ``signal`` if the main process had not ended by then |
 | exited | dispatch_id, code, signal, duration_ms | the main process ended; code or signal is None |
-| swept | dispatch_id, sweep_no, left (pids) | answers ``sweep``: what it found alive and killed |
+| swept | dispatch_id, sweep_no, left (pids) | answers ``sweep``: found alive, or not yet clear |
 | grace_over, sweep_again, idle_over | as given to ``timer`` | a timer fired |
 
 Effects:
@@ -114,6 +114,7 @@ class Live:
         self.result: Fields | None = None  # the main process has ended: sweeping what it left
         self.sweep_no = 0  # of the latest sweep; answers to earlier ones are stale
         self.passes = 0  # since the sweeping began
+        self.clean = False  # the latest pass found nothing
         self.stuck: list[int] = []  # told in the last kill_failed
 
 
@@ -235,11 +236,9 @@ class Warden:
         self.tombstones.pop(dispatch_id, None)
         if dispatch_id not in self.attempts or dispatch_id in self.live:
             return []
-        effects: list[Effect] = [self._record({"phase": "forget", "dispatch_id": dispatch_id})]
+        forget = self._record({"phase": "forget", "dispatch_id": dispatch_id})
         self.forgotten += 1
-        if self.forgotten >= FORGOTTEN_MAX:
-            effects.append(self._rewrite())
-        return effects
+        return [forget, self._rewrite()] if self.forgotten >= FORGOTTEN_MAX else [forget]
 
     def _leave(self, message: Fields) -> list[Effect]:
         self.leaving = True
@@ -313,12 +312,14 @@ class Warden:
         live = self.live.get(dispatch_id)
         if live is None or live.sweep_no != message["sweep_no"]:
             return []
-        if not left:
+        sure = live.clean or not live.abandoned  # not our child: it may flee from one look
+        live.clean = not left
+        if not left and sure:
             done = live.result or live.abandoned  # else its exit is still to come, and sweeps
             return self._conclude(dispatch_id) if done else []
         effects: list[Effect] = []
         last = len(SWEEP_PAUSES_MS) - 1
-        if live.passes >= last and left != live.stuck:
+        if left and live.passes >= last and left != live.stuck:
             live.stuck = left
             effects = self._tell("kill_failed", dispatch_id, pids=left)
         pause_ms = SWEEP_PAUSES_MS[min(live.passes, last)]
@@ -327,8 +328,7 @@ class Warden:
         return [*effects, ("timer", pause_ms, again)]
 
     def _idle_over(self, message: Fields) -> list[Effect]:
-        current = self.idle and message["idle_no"] == self.idle_no
-        return [("exit",)] if current else []
+        return [("exit",)] if self.idle and message["idle_no"] == self.idle_no else []
 
     def _sweep(self, dispatch_id: int) -> Effect:
         """One pass: KILL to everything alive of this attempt, then `swept` with what was found.
@@ -364,12 +364,11 @@ class Warden:
         if self.leaving and not self.live:
             return [("exit",)]
         alone = not self.live and self.connection is None and not self.waiting
-        if alone and not self.idle:
-            self.idle_no += 1
-            self.idle = alone
-            return [("timer", IDLE_MS, {"do": "idle_over", "idle_no": self.idle_no})]
-        self.idle = alone
-        return []
+        begins, self.idle = alone and not self.idle, alone
+        if not begins:
+            return []
+        self.idle_no += 1
+        return [("timer", IDLE_MS, {"do": "idle_over", "idle_no": self.idle_no})]
 
     def _record(self, record: Fields) -> Effect:
         self._fold(record)

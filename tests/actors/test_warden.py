@@ -366,11 +366,22 @@ def test_what_a_former_warden_did_not_end_is_swept_then_lost(
     assert warden.receive(swept(1, 99)) == [again(1)]
     assert warden.receive(start()) == []
     assert warden.receive(again(1)[2]) == [sweep(2, **find)]
-    assert warden.receive(swept(2)) == [
+    assert warden.receive(swept(2)) == [again(2, SWEEP_PAUSES_MS[1])]
+    warden.receive(again(2)[2])
+    assert warden.receive(swept(3)) == [
         ("record", {"phase": "lost", "dispatch_id": 7}),
         tell("lost"),
     ]
     assert warden.receive(kill()) == [tell("lost")]
+
+
+def test_a_former_wardens_attempt_is_lost_after_two_looks_in_a_row_that_found_nothing() -> None:
+    found = (swept(1), again(1)[2], swept(2, 99), again(2)[2])
+    warden = played({"do": "open"}, *found, records=[STARTING])
+
+    assert [effect[0] for effect in warden.receive(swept(3))] == ["timer"]
+    warden.receive(again(3)[2])
+    assert warden.receive(swept(4))[0] == ("record", {"phase": "lost", "dispatch_id": 7})
 
 
 def test_after_a_reboot_nothing_is_swept() -> None:

@@ -1,0 +1,1 @@
+"""Tests of console/ and cli.py: commands as people type them."""

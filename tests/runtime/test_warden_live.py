@@ -87,12 +87,23 @@ def marker(folder: Path, dispatch_id: int) -> str:
     return f"{folder}.{os.getpid()}.{dispatch_id}.1"
 
 
+def phase_of(worker: Worker, dispatch_id: int) -> str | None:
+    """The latest that was told of an attempt, by itself or among all records."""
+    phases = [
+        fact.get("say", fact.get("phase"))
+        for message in worker.told
+        for fact in message.get("records", [message])
+        if fact.get("dispatch_id") == dispatch_id
+    ]
+    return phases[-1] if phases else None
+
+
 def warden_pid(folder: Path) -> int:
     return int((folder / "warden.lock").read_text())
 
 
 def script(folder: Path, text: str, first_line: str = "#!/bin/sh") -> str:
-    path = folder / "script"
+    path = folder / "a-script"
     path.write_text(f"{first_line}\n{text}\n")
     path.chmod(0o700)
     return str(path)
@@ -155,19 +166,19 @@ def test_its_surroundings_are_exactly_as_asked(worker: Worker, folder: Path) -> 
     (folder / "1.log").write_text("kept\n")
     probe = """
 import os, signal, sys
-print(sorted(os.environ.items()), flush=True)
+print(sorted(open("/proc/self/environ", "rb").read().split(bytes(1))[:-1]), flush=True)
 print(os.getcwd(), os.getpid() == os.getsid(0) == os.getpgid(0), file=sys.stderr, flush=True)
 print(sorted(os.listdir("/proc/self/fd"))[:-1], os.readlink("/proc/self/fd/0"), sys.stdin.read())
 status = dict(line.split(":", 1) for line in open("/proc/self/status"))
 print(int(status["SigBlk"], 16))
 """
-    env = {"A": "b c", "Ü": "ß\n"}
+    env = {"A": "b c", "B": "ß\n"}
     command = (sys.executable, "-I", "-c", probe)
     worker.start(1, *command, env=env, cwd=str(folder / "work"))
 
     assert worker.wait("ended", 1)["code"] == 0
 
-    everything = sorted((env | {"STENELLA_ATTEMPT": marker(folder, 1)}).items())
+    everything = [b"A=b c", "B=ß\n".encode(), f"STENELLA_ATTEMPT={marker(folder, 1)}".encode()]
     environment, surroundings, files, blocked = (folder / "1.log").read_text().splitlines()[1:]
     assert environment == str(everything)
     assert surroundings == f"{folder}/work True"
@@ -180,20 +191,20 @@ def test_signals_are_as_in_a_fresh_process(worker: Worker, folder: Path) -> None
 
     worker.wait("ended", 1)
 
-    assert int((folder / "1.log").read_text().split()[1], 16) == 0
+    of_glibc = 0b11 << 31  # its posix_spawn ignores its own two
+    assert int((folder / "1.log").read_text().split()[1], 16) & ~of_glibc == 0
 
 
 def test_a_program_without_slash_is_looked_for_in_its_own_path(
     worker: Worker, folder: Path
 ) -> None:
     script(folder, "exit 5")
-    worker.start(1, "script", env={"PATH": f"/nowhere:{folder}"})
-    worker.start(2, "script")
+    worker.start(1, "a-script", env={"PATH": f"/nowhere:{folder}"})
+    worker.start(2, "a-script")
 
     assert worker.wait("ended", 1)["code"] == 5
-    assert (
-        "no program 'script' in PATH /usr/bin:/bin" in worker.wait("ended", 2)["problem"]["message"]
-    )
+    message = worker.wait("ended", 2)["problem"]["message"]
+    assert "no program 'a-script' in PATH /usr/bin:/bin" in message
 
 
 def test_a_start_that_is_repeated_runs_once(worker: Worker, folder: Path) -> None:
@@ -250,6 +261,7 @@ def test_a_start_that_fails_is_explained(worker: Worker, fields: Fields, words: 
     assert words in worker.wait("ended", 1)["problem"]["message"]
 
 
+@pytest.mark.slow
 def test_many_starts_at_once_all_end_once(worker: Worker) -> None:
     for dispatch_id in range(300):
         worker.start(dispatch_id, "/bin/true")
@@ -374,7 +386,9 @@ def test_what_is_forgotten_is_listed_no_more(worker: Worker, folder: Path) -> No
     worker.post("forget", dispatch_id=1)
     worker.end()
 
-    assert Worker(folder, life=2).wait("records")["records"] == []
+    second = Worker(folder, life=2)
+    assert second.wait("records")["records"] == []
+    second.die()
 
 
 def test_starts_that_a_dead_life_had_sent_come_before_the_next_ones_answer(folder: Path) -> None:
@@ -420,7 +434,7 @@ def test_a_killed_warden_is_replaced_and_what_it_ran_is_gone_and_lost(
     worker.wait("ended", 2)
     os.kill(warden_pid(folder), signal.SIGKILL)
 
-    worker.wait("lost", 1)
+    wait_until(lambda: phase_of(worker, 1) == "lost")
 
     assert gone(pid)
     assert gone(daemon)
@@ -429,8 +443,7 @@ def test_a_killed_warden_is_replaced_and_what_it_ran_is_gone_and_lost(
         "warden_lost",
         "records",
     ]
-    (again,) = worker.heard("records")[1:]
-    assert [(r["dispatch_id"], r["phase"]) for r in again["records"]][1] == (2, "ended")
+    assert phase_of(worker, 2) == "ended"
 
 
 def test_a_process_of_another_start_under_a_recorded_pid_is_spared(folder: Path) -> None:
@@ -470,6 +483,7 @@ def test_a_second_warden_in_a_folder_ends_at_once(worker: Worker, folder: Path) 
     worker.wait("ended", 1)
 
 
+@pytest.mark.slow
 def test_a_disk_that_refuses_holds_back_the_end_but_not_the_kill(
     worker: Worker, folder: Path
 ) -> None:

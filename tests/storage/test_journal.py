@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from stenella.protocol.errors import NotAllowed
 from stenella.protocol.rows import (
     CommitFinal,
     CommitTransient,
@@ -73,6 +74,16 @@ def test_a_later_start_keeps_the_cluster_and_goes_on_with_the_numbers(path: Path
     started = begin(journal, new_cluster="other")
 
     assert started == MasterStart("feed", 1, 2, 1, Counters(2, 30, 400))
+    journal.close()
+
+
+def test_a_start_that_cannot_be_written_says_so_to_a_person(path: Path) -> None:
+    journal = Journal.open(path)
+    journal.connection.execute("PRAGMA query_only = 1")
+
+    with pytest.raises(NotAllowed, match=r"s\.db cannot be opened .*readonly"):
+        begin(journal)
+
     journal.close()
 
 

@@ -152,3 +152,16 @@ def test_a_locked_database_is_refused(tmp_path: Path) -> None:
         Journal.open(path)
 
     other.close()
+
+
+def test_a_database_of_another_program_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "s.db"
+    other = sqlite3.connect(path)
+    other.execute("CREATE TABLE theirs (x)")
+    other.close()
+    before = path.read_bytes()
+
+    with pytest.raises(RefusedInState, match="tables without a history"):
+        Journal.open(path)
+
+    assert path.read_bytes() == before

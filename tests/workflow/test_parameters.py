@@ -28,7 +28,7 @@ def place(
     given: dict[str, object] | None = None,
     outputs: dict[str, dict[str, Any]] | None = None,
 ) -> dict[str, Any]:
-    """Value and origin of each parameter of a task with ``params``; the problem's rule under '!'."""
+    """Value and origin of each parameter of a task; of a problem its rule under '!'."""
     given = given or {}
     instance = start_params(DEFINITION, given)
     task = Task("load", params=params)

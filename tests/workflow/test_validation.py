@@ -48,6 +48,11 @@ def one(**fields: Any) -> dict[str, Any]:
 EXTRACT = {"name": "extract", "outputs": ["rows"]}
 
 
+def declaring(parameter: object) -> dict[str, Any]:
+    """A workflow with the parameter ``a``."""
+    return workflow(EXTRACT, params={"a": parameter})
+
+
 @pytest.mark.parametrize(
     ("document", "rule", "path", "suggestion"),
     [
@@ -101,14 +106,14 @@ EXTRACT = {"name": "extract", "outputs": ["rows"]}
         (one(params={"a": [1]}), "wrong_type", "tasks[0].params.a", None),
         (one(params={"a": 2**63}), "out_of_range", "tasks[0].params.a", None),
         (one(params={"a": float("inf")}), "out_of_range", "tasks[0].params.a", None),
-        (workflow(EXTRACT, params={"a": None}), "wrong_type", "params.a", "{type: string} if it is given at submit"),
-        (workflow(EXTRACT, params={"a": {"type": "int"}}), "wrong_type", "params.a.type", "integer"),
-        (workflow(EXTRACT, params={"a": {"type": "integer", "default": "1"}}), "wrong_type", "params.a", None),
-        (workflow(EXTRACT, params={"a": {"type": "integer", "default": 1, "min": 2}}), "out_of_range", "params.a", None),
-        (workflow(EXTRACT, params={"a": {"type": "number", "min": 2, "max": 1}}), "out_of_range", "params.a", None),
-        (workflow(EXTRACT, params={"a": {"min": 2}}), "wrong_type", "params.a", None),
-        (workflow(EXTRACT, params={"a": "$[yyyyMMdd-1]"}), "placeholder", "params.a", None),
-        (workflow(EXTRACT, params={"a": "${b}"}), "bad_reference", "params.a", None),
+        (declaring(None), "wrong_type", "params.a", "{type: string} if it is given at submit"),
+        (declaring({"type": "int"}), "wrong_type", "params.a.type", "integer"),
+        (declaring({"type": "integer", "default": "1"}), "wrong_type", "params.a", None),
+        (declaring({"type": "number", "default": 1, "min": 2}), "out_of_range", "params.a", None),
+        (declaring({"type": "number", "min": 2, "max": 1}), "out_of_range", "params.a", None),
+        (declaring({"min": 2}), "wrong_type", "params.a", None),
+        (declaring("$[yyyyMMdd-1]"), "placeholder", "params.a", None),
+        (declaring("${b}"), "bad_reference", "params.a", None),
         (workflow(EXTRACT, params={"a b": 1}), "bad_name", "params['a b']", None),
     ],
 )  # fmt: skip
@@ -227,8 +232,10 @@ def test_one_wrong_field_hides_nothing_else() -> None:
     ]
 
     assert sorted(rules) == sorted(
-        ["bad_name", "bad_duration", "unknown_field", "missing_field", "wrong_type"]
-        + ["cycle", "unknown_name"]
+        [
+            *("bad_name", "bad_duration", "unknown_field", "missing_field", "wrong_type"),
+            *("cycle", "unknown_name"),
+        ]
     )
 
 
@@ -249,8 +256,8 @@ def test_too_many_tasks_are_refused_before_they_are_compared() -> None:
 
 
 def test_a_definition_above_its_limit_is_refused() -> None:
-    tasks = [{"name": f"t{n}", "type": "shell", "script": "x" * 600_000} for n in range(2)]
-    assert 1_200_000 > DEFINITION_BYTES_MAX
+    half = DEFINITION_BYTES_MAX // 2
+    tasks = [{"name": f"t{n}", "type": "shell", "script": "x" * half} for n in range(2)]
 
     assert found(workflow(*tasks)) == [("too_large", None, None)]
 

@@ -1,0 +1,211 @@
+"""A master as a process: database, links for workers and clients, actors, signals."""
+
+import logging
+import os
+import secrets
+from typing import Any
+
+import gevent
+import msgspec
+import zmq
+from gevent.threadpool import ThreadPool
+
+from ..actors.base import Leave, PeerLost, Withdraw
+from ..actors.roles import MASTER_ROUTES, master_actors
+from ..actors.turn import Limits, Turn
+from ..home import endpoints, keys, locks
+from ..home.endpoints import MasterEndpoints
+from ..home.layout import Home
+from ..home.settings import Settings
+from ..protocol.codec import FRAME_BYTES_MAX, CommandDecoder
+from ..protocol.commands import FromClient, FromWorker
+from ..protocol.errors import RefusedInState
+from ..storage.journal import Journal, MasterStart
+from ..storage.queries import Queries
+from .link import LinkLimits, RouterLink
+from .node import EXIT_OK, Node, clock_us, wall_ms
+from .zap import ZapServer
+
+log = logging.getLogger(__name__)
+
+#: For the last frames of a clean end to reach the sockets, and the sockets' peers.
+DRAIN_S = 1.0
+#: libzmq sends what it holds from a thread of its own; closed at once, the last answer is lost.
+LAST_FRAMES_S = 0.05
+
+_from_worker: CommandDecoder[FromWorker] = CommandDecoder(FromWorker)
+_from_client: CommandDecoder[FromClient] = CommandDecoder(FromClient)
+
+
+def run_master(
+    home: Home, settings: Settings, linger_s: float | None = None, *, supervised: bool = False
+) -> int:
+    """Be the master of ``home`` until told to leave; the exit code.
+
+    ``linger_s``: leave by itself after so long without live instance and without client.
+    ``supervised``: leave when standard input ends, that is with the supervisor.
+
+    Raises RefusedInState (home held, port in use, schema newer or damaged), NotAllowed, Usage.
+    """
+    lock = locks.hold(home.master_lock, "a master")
+    storage = ThreadPool(1)
+    journal = storage.apply(Journal.open, (home.database,))
+    try:
+        boot = secrets.token_hex(8)
+        begin = (boot, os.getpid(), wall_ms(), secrets.token_hex(8))
+        started = storage.apply(journal.start, begin)
+        master = Master(home, settings, storage, journal, started, boot, linger_s)
+        return master.run(supervised)
+    finally:
+        storage.apply(journal.close)
+        lock.release()
+
+
+class Master:
+    """Wires a started journal, the links and the actors together."""
+
+    def __init__(
+        self,
+        home: Home,
+        settings: Settings,
+        storage: ThreadPool,
+        journal: Journal,
+        started: MasterStart,
+        boot: str,
+        linger_s: float | None,
+    ) -> None:
+        self.home = home
+        self.queries = Queries.open(home.database)
+        self.context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        server = keys.server_keys(home)
+        self.zap = ZapServer(self.context, self._role_of)
+        self.limits = LinkLimits(frame_bytes_max=FRAME_BYTES_MAX, peer_frames_max=settings.wire.hwm)
+        last = endpoints.remembered(home)
+        self.clients = self._bind(
+            "master.client_endpoint",
+            endpoints.to_try(settings.master.client_endpoint, last.client if last else None),
+            server.secret,
+        )
+        self.workers = self._bind(
+            "master.worker_endpoint",
+            endpoints.to_try(settings.master.worker_endpoint, last.worker if last else None),
+            server.secret,
+        )
+        self.announced = MasterEndpoints(
+            id=started.master,
+            pid=os.getpid(),
+            client=self.clients.endpoint,
+            worker=self.workers.endpoint,
+            server_key=server.public.decode(),
+            cluster=started.cluster,
+        )
+        self.node = Node(
+            self._turn(settings, started, linger_s),
+            cluster=started.cluster,
+            sender="master",
+            boot=boot,
+            storage=storage,
+            commit=journal.commit,
+            load=journal.load,
+            ask=self.queries.ask,
+            post=self._post,
+            perform=self._perform,
+        )
+        log.info("master epoch=%d pid=%d cluster=%s", started.epoch, os.getpid(), started.cluster)
+
+    def run(self, supervised: bool) -> int:
+        """Announce the endpoints, live, take them back."""
+        self.node.heed_signals(supervised)
+        endpoints.write(self.home, self.announced)
+        try:
+            return self.node.run([self.zap.run, self.clients.run, self.workers.run])
+        finally:
+            endpoints.remove(self.home)
+            self.workers.close()
+            self.clients.close()
+            self.zap.close()
+            self.context.destroy(linger=0)
+
+    def _bind(self, setting: str, candidates: tuple[str, ...], secret: bytes) -> RouterLink:
+        """The first endpoint that is free; a remembered port may be taken by now."""
+        is_worker_side = setting == "master.worker_endpoint"
+        for endpoint in candidates:
+            try:
+                return RouterLink(
+                    self.context,
+                    endpoint=endpoint,
+                    setting=setting,
+                    secret_key=secret,
+                    deliver=self._from_worker if is_worker_side else self._from_client,
+                    lost=self._lost,
+                    limits=self.limits,
+                )
+            except RefusedInState:
+                if endpoint == candidates[-1]:
+                    raise
+        raise AssertionError(candidates)
+
+    def _turn(self, settings: Settings, started: MasterStart, linger_s: float | None) -> Turn:
+        master = settings.master
+        actors = master_actors(
+            master=started.master,
+            epoch=started.epoch,
+            endpoint=self.clients.endpoint,
+            pid=os.getpid(),
+            heartbeat_ms=int(settings.cluster.heartbeat_s * 1_000),
+            kill_grace_ms=int(settings.task.kill_grace_s * 1_000),
+            linger_ms=None if linger_s is None else int(linger_s * 1_000),
+        )
+        return Turn(
+            "master",
+            actors,
+            Limits(master.turn_messages, master.mailbox_max, master.ahead_bytes),
+            commit_no=started.commit_no,
+            counters=msgspec.structs.replace(started.counters),
+            recovering=True,
+            clock_us=clock_us,
+        )
+
+    def _role_of(self, public_key: bytes) -> str | None:
+        """Read again for every connection, so that a worker added since is known."""
+        found = keys.authorised(self.home).get(public_key)
+        return None if found is None else ":".join(found)
+
+    def _from_worker(self, peer: bytes, user_id: str, body: bytes) -> None:
+        role, _, name = user_id.partition(":")
+        if role == "worker":
+            self.node.take_frame(b"w" + peer, name, body, _from_worker, MASTER_ROUTES)
+        else:
+            self.node.turn.wire.reject("role")
+
+    def _from_client(self, peer: bytes, user_id: str, body: bytes) -> None:
+        role, _, name = user_id.partition(":")
+        if role == "client":
+            self.node.take_frame(b"c" + peer, name, body, _from_client, MASTER_ROUTES)
+        else:
+            self.node.turn.wire.reject("role")
+
+    def _lost(self, peer: bytes) -> None:
+        self.node.offer("registry", PeerLost(b"w" + peer))
+
+    def _post(self, peer: bytes, body: bytes) -> None:
+        """A peer is known by its side's letter and its routing id there."""
+        link = self.workers if peer[:1] == b"w" else self.clients
+        link.post(peer[1:], body)
+
+    def _perform(self, actor: str, effect: Any) -> None:
+        match effect:
+            case Withdraw():
+                endpoints.remove(self.home)
+            case Leave():
+                gevent.spawn(self._leave, effect.reason)
+            case _:
+                raise AssertionError(effect)
+
+    def _leave(self, reason: str) -> None:
+        """After the answer to whoever asked for it has left."""
+        self.clients.drain(DRAIN_S)
+        self.workers.drain(DRAIN_S)
+        gevent.sleep(LAST_FRAMES_S)
+        log.info("master leaves reason=%s", reason)
+        self.node.leave(EXIT_OK)

@@ -1,0 +1,328 @@
+"""Performs the turn under gevent: what arrives goes in, batches go to the disk, effects go out.
+
+One greenlet thinks, one serves the storage thread (commits and loads, in order), one the reader
+thread. What is role specific (links, the warden, task files) is handed in by ``master_node`` and
+``worker_node``. Crash-only: a bug in an actor or a commit that can never succeed ends the process;
+what was not committed was never visible, and the next start reads the truth from the rows.
+"""
+
+import logging
+import signal
+import time
+from collections.abc import Callable
+from typing import Any
+
+from gevent import Greenlet, sleep, spawn
+from gevent import signal_handler as gevent_signal
+from gevent.event import Event
+from gevent.hub import get_hub
+from gevent.queue import Queue
+from gevent.threadpool import ThreadPool
+
+from ..actors.base import Loaded, OnDisk, Queried, TellWhenOnDisk
+from ..actors.turn import Load, Perform, Query, Released, Send, Turn
+from ..protocol.codec import (
+    BadCommand,
+    CommandDecoder,
+    ProtocolError,
+    decode_header,
+    encode_frames,
+)
+from ..protocol.commands import Command, Refused
+from ..protocol.errors import StenellaError
+from ..protocol.rows import Batch, CommitFinal, CommitTransient
+
+log = logging.getLogger(__name__)
+
+EXIT_OK = 0
+EXIT_SIGNALLED = 143  # told to leave by a signal: a supervisor that is not leaving starts it again
+EXIT_BUG = 70  # EX_SOFTWARE: the supervisor starts the node again
+#: Between attempts at the same batch, doubled: a lock clears in milliseconds, a full disk does not.
+RETRY_S_MIN, RETRY_S_MAX = 0.02, 1.0
+#: At a clean stop: what was thought is committed and sent, or the next start sends it.
+STOP_S_MAX = 5.0
+#: Bad frames may come in floods; the log gets one line a second, the counters get all.
+BAD_FRAME_LOG_S = 1.0
+
+
+def now_ms() -> int:
+    """The monotonic clock, for waits."""
+    return time.monotonic_ns() // 1_000_000
+
+
+def wall_ms() -> int:
+    """The wall clock, for rows and for people."""
+    return time.time_ns() // 1_000_000
+
+
+def clock_us() -> int:
+    """A fine clock, for measuring `receive`."""
+    return time.perf_counter_ns() // 1_000
+
+
+class Node:
+    """One process's turn and its performers.
+
+    ``commit`` and ``load`` run on the storage thread, ``ask`` on the reader thread; ``post`` queues
+    a body for a peer; ``perform`` does what only this role does.
+    """
+
+    def __init__(
+        self,
+        turn: Turn,
+        *,
+        cluster: str,
+        sender: str,
+        boot: str,
+        storage: ThreadPool,
+        commit: Callable[[Batch], None],
+        load: Callable[[str, tuple[Any, ...]], list[Any]],
+        ask: Callable[[str, tuple[Any, ...]], Any],
+        post: Callable[[bytes, bytes], None],
+        perform: Callable[[str, Any], None],
+    ) -> None:
+        self.turn = turn
+        self.cluster, self.sender, self.boot = cluster, sender, boot
+        self.exit_code: int | None = None
+        self._storage, self._commit, self._load = storage, commit, load
+        self._ask, self._post, self._perform = ask, post, perform
+        self._wake = Event()
+        self._jobs: Queue[Batch | Load] = Queue()
+        self._questions: Queue[Query] = Queue()
+        self._ended = Event()
+        self._stopping = False
+        self._bad_logged_s = 0.0
+        self._lifeline: Any = None
+        self._greenlets: list[Greenlet[..., Any]] = []
+
+    # --- life -----------------------------------------------------------------------------------
+
+    def run(self, pumps: list[Callable[[], None]]) -> int:
+        """Live until `leave` or a crash; ``pumps`` are greenlet bodies that must not end."""
+        bodies = [self._think, self._serve_storage, self._serve_reader, *pumps]
+        for body in bodies:
+            greenlet = spawn(body)
+            greenlet.link_exception(self._crash)
+            self._greenlets.append(greenlet)
+        self._ended.wait()
+        self._settle()
+        for greenlet in self._greenlets:
+            greenlet.kill()
+        assert self.exit_code is not None
+        return self.exit_code
+
+    def leave(self, exit_code: int = EXIT_OK) -> None:
+        """End `run` after what was thought is on disk and sent; the first call decides."""
+        if self.exit_code is None:
+            self.exit_code = exit_code
+        self._stopping = True
+        self._ended.set()
+
+    def heed_signals(self, supervised: bool) -> None:
+        """TERM and INT end the node cleanly; so does the end of a supervisor's pipe on stdin."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            gevent_signal(number, self.leave, EXIT_SIGNALLED)
+        if supervised:
+            self._lifeline = get_hub().loop.io(0, 1)
+            self._lifeline.start(self.leave, EXIT_SIGNALLED)
+
+    def offer(self, actor: str, message: Any) -> None:
+        """Something of this node happened."""
+        self.turn.offer(actor, message)
+        self._wake.set()
+
+    def in_thread(
+        self, pool: ThreadPool, function: Callable[..., Any], *args: Any
+    ) -> "Greenlet[..., Any]":
+        """Run ``function`` on a native thread; the greenlet's value is its result.
+
+        Whatever a task type raises becomes its value too: other people's code must not end a node.
+        """
+
+        def work() -> Any:
+            try:
+                return pool.apply(function, args)
+            except Exception as error:
+                log.warning("%s failed", getattr(function, "__qualname__", function), exc_info=True)
+                return error
+
+        return spawn(work)
+
+    def _crash(self, greenlet: "Greenlet[..., Any]") -> None:
+        error = greenlet.exception
+        if isinstance(error, StenellaError):
+            log.error("%s", error.message)
+            self.leave(error.exit_code)
+            return
+        log.critical("the node ends after a bug; its next start goes on from the rows: %r", error)
+        self.leave(EXIT_BUG)
+
+    def _settle(self) -> None:
+        """Let the commit in flight and the last effects out, for a clean end only."""
+        if self.exit_code not in (EXIT_OK, EXIT_SIGNALLED):
+            return
+        end_s = time.monotonic() + STOP_S_MAX
+        while not self.turn.is_settled and time.monotonic() < end_s:
+            sleep(0.005)
+
+    # --- what arrives ---------------------------------------------------------------------------
+
+    def take_frame(
+        self,
+        peer: bytes,
+        sender: str,
+        body: bytes,
+        decoder: CommandDecoder[Any],
+        routes: dict[type[Command], str],
+    ) -> None:
+        """A body from a peer whose key belongs to ``sender``: judge it, decode it, offer it."""
+        if self._stopping:
+            return
+        wire = self.turn.wire
+        try:
+            frame = decode_header(body, self.cluster)
+            if frame.sender != sender:
+                raise ProtocolError("sender", f"{frame.sender[:64]!r} with the key of {sender}")
+            good, bad = decoder.decode(frame.commands)
+        except ProtocolError as error:
+            self._count_bad(error.reason, sender, str(error))
+            if error.reason == "version":
+                self._refuse(peer, "", "version", str(error))
+            return
+        wire.handled += 1
+        for unreadable in bad:
+            self._take_unreadable(peer, sender, unreadable)
+        size = len(body) // max(1, len(good))
+        for command in good:
+            why_not = self.turn.offer(routes[type(command)], command, peer, sender, size)
+            if why_not == "busy" and (request_id := getattr(command, "request_id", "")):
+                self._refuse(peer, request_id, "busy", "the master has too much to do; try again")
+        self._wake.set()
+
+    def _take_unreadable(self, peer: bytes, sender: str, unreadable: BadCommand) -> None:
+        self._count_bad("command", sender, unreadable.reason)
+        text = f"not understood, or not for your key: {unreadable.reason}"
+        self._refuse(peer, unreadable.request_id, "not_understood", text)
+
+    def _count_bad(self, reason: str, sender: str, detail: str) -> None:
+        self.turn.wire.reject(reason)
+        if time.monotonic() - self._bad_logged_s >= BAD_FRAME_LOG_S:
+            self._bad_logged_s = time.monotonic()
+            log.warning("bad frame reason=%s sender=%s detail=%s", reason, sender, detail)
+
+    def _refuse(self, peer: bytes, request_id: str, code: str, message: str) -> None:
+        refusal = Refused(request_id=request_id, exit_code=6, code=code, message=message)
+        self._send(peer, [refusal])
+
+    # --- think and act --------------------------------------------------------------------------
+
+    def _think(self) -> None:
+        turn = self.turn
+        while True:
+            self._wake.clear()
+            if turn.has_work(now_ms()):
+                self._act(turn.think(now_ms(), wall_ms()))
+                self._form()
+                self._act(turn.release())
+                sleep(0)  # the pumps' turn
+            else:
+                due_ms = turn.next_due()
+                self._wake.wait(None if due_ms is None else max(0, due_ms - now_ms()) / 1_000)
+
+    def _form(self) -> None:
+        batch = self.turn.form()
+        if batch is not None:
+            self._jobs.put(batch)
+
+    def _act(self, released: list[Released]) -> None:
+        """Perform in order; what goes to one peer goes together, in order, at the end."""
+        outgoing: dict[bytes, list[Command]] = {}
+        last: list[Perform] = []
+        for effect in released:
+            match effect:
+                case Send():
+                    outgoing.setdefault(effect.peer, []).append(effect.command)
+                case Load():
+                    self._jobs.put(effect)
+                case Query():
+                    self._questions.put(effect)
+                case Perform(effect=TellWhenOnDisk(about)):
+                    self.offer(effect.actor, OnDisk(about))
+                case Perform():
+                    last.append(effect)
+        for peer, commands in outgoing.items():
+            self._send(peer, commands)
+        for effect in last:
+            self._perform(effect.actor, effect.effect)
+
+    def _send(self, peer: bytes, commands: list[Command]) -> None:
+        try:
+            frames = encode_frames(self.cluster, self.sender, self.boot, commands)
+        except ProtocolError as error:
+            self._send_the_rest(peer, commands, error)
+            return
+        for body in frames:
+            self._post(peer, body)
+
+    def _send_the_rest(self, peer: bytes, commands: list[Command], error: ProtocolError) -> None:
+        """One of them is too large for the wire: refuse that, send the others one by one."""
+        if len(commands) > 1:
+            for command in commands:
+                self._send(peer, [command])
+            return
+        log.error("not sent: %s", error)
+        request_id = getattr(commands[0], "request_id", "")
+        if request_id and not isinstance(commands[0], Refused):
+            self._refuse(peer, request_id, "too_large", f"the answer is too large: {error}")
+
+    # --- storage and reader ---------------------------------------------------------------------
+
+    def _serve_storage(self) -> None:
+        while True:
+            job = self._jobs.get()
+            if isinstance(job, Batch):
+                self._write(job)
+                self.turn.committed()
+                self._act(self.turn.release())
+                self._form()
+                self._act(self.turn.release())
+                self._wake.set()
+            else:
+                rows = self._read(job)
+                self.offer(job.actor, Loaded(job.name, job.key, rows))
+
+    def _write(self, batch: Batch) -> None:
+        pause_s = RETRY_S_MIN
+        while True:
+            try:
+                self._storage.apply(self._commit, (batch,))
+                return
+            except CommitTransient as error:
+                self._stall(error)
+                sleep(pause_s)
+                pause_s = min(2 * pause_s, RETRY_S_MAX)
+            except CommitFinal as error:
+                log.critical("the commit can never succeed: %s", error)
+                raise
+
+    def _stall(self, error: CommitTransient) -> None:
+        if not self.turn.stalled_ms:
+            log.warning("storage stalled, nothing is lost, trying again: %s", error)
+        self.turn.failed(now_ms())
+
+    def _read(self, job: Load) -> list[Any]:
+        while True:
+            try:
+                return self._storage.apply(self._load, (job.name, job.key))
+            except CommitTransient as error:
+                log.warning("cannot read, trying again: %s", error)
+                sleep(RETRY_S_MAX)
+
+    def _serve_reader(self) -> None:
+        pool = ThreadPool(1)
+        while True:
+            question = self._questions.get()
+            document = self.in_thread(pool, self._ask, question.name, question.key).get()
+            if isinstance(document, Exception):
+                document = None
+            self.offer(question.actor, Queried(question.name, question.token, document))

@@ -1,0 +1,333 @@
+"""A worker as a process: journal, link to the master, warden, task files, signals."""
+
+import logging
+import os
+import secrets
+import shutil
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import gevent
+import zmq
+from gevent.threadpool import ThreadPool
+
+from .. import __version__
+from ..actors.base import (
+    Collect,
+    Collected,
+    Discard,
+    Leave,
+    LinkChanged,
+    LogPage,
+    OnDisk,
+    Prepare,
+    Prepared,
+    ReadLog,
+    TellWhenOnDisk,
+    ToWarden,
+    Vitals,
+    WardenSaid,
+)
+from ..actors.roles import MASTER_PEER, WORKER_ROUTES, worker_actors
+from ..actors.turn import Limits, Turn
+from ..actors.worker.identity import Identity
+from ..home import endpoints, keys, locks
+from ..home.layout import Home, WorkerHome
+from ..home.settings import Settings
+from ..protocol.codec import FRAME_BYTES_MAX, CommandDecoder
+from ..protocol.commands import TaskExecuteRequest, ToWorker
+from ..protocol.launch import CannotPrepare, Collection, Launch
+from ..protocol.rows import Batch, JournalNode
+from ..storage.worker_journal import JournalDamaged, WorkerJournal, set_aside
+from ..tasks.types import TaskType, offered
+from .link import DealerLink, Endpoint, LinkLimits
+from .node import EXIT_OK, Node, clock_us, now_ms
+from .warden_link import WardenLink
+
+log = logging.getLogger(__name__)
+
+#: Task files are prepared and collected by so many native threads; the work is system calls.
+FILE_THREADS = 2
+#: Between two looks for the master of a home that has none yet.
+LOOK_S = 0.1
+#: For `leave` and the last frames to get out at a clean end.
+DRAIN_S = 1.0
+LAST_FRAMES_S = 0.05
+
+_to_worker: CommandDecoder[ToWorker] = CommandDecoder(ToWorker)
+
+
+def run_worker(
+    home: Home,
+    settings: Settings,
+    number: int,
+    slots: int | None,
+    groups: tuple[str, ...],
+    *,
+    supervised: bool = False,
+) -> int:
+    """Be worker ``number`` of ``home`` until told to leave; the exit code.
+
+    ``supervised``: leave when standard input ends, that is with the supervisor.
+
+    Raises RefusedInState (another process is this worker, newer journal), NotAllowed, Usage.
+    """
+    place = home.worker(number)
+    place.create()
+    lock = locks.hold(place.lock, f"worker {number}")
+    storage = ThreadPool(1)
+    journal = None
+    try:
+        full = settings.worker.journal_sync == "full"
+        journal, node_row = storage.apply(_open_journal, (place, full, _cluster(home, place)))
+        worker = Worker(home, settings, place, storage, journal, node_row, slots, groups)
+        return worker.run(supervised)
+    finally:
+        if journal is not None:
+            storage.apply(journal.close)
+        lock.release()
+
+
+def _cluster(home: Home, place: WorkerHome) -> str:
+    """The cluster's id: the master's, or while there is none yet, wait for it."""
+    while (master := endpoints.read(home)) is None:
+        if place.journal.exists():
+            return ""
+        gevent.sleep(LOOK_S)
+    return master.cluster
+
+
+def _open_journal(place: WorkerHome, full: bool, cluster: str) -> tuple[WorkerJournal, JournalNode]:
+    """The journal with this life counted in it. A damaged or foreign one is set aside."""
+    try:
+        journal = WorkerJournal.open(place.journal, full)
+        rows = journal.load("node")
+    except JournalDamaged as error:
+        log.error("journal set aside as %s: %s", set_aside(place.journal), error)
+        journal, rows = WorkerJournal.open(place.journal, full), []
+    if rows and cluster and rows[0].cluster != cluster:
+        journal.close()
+        log.error("journal of another cluster set aside as %s", set_aside(place.journal))
+        journal, rows = WorkerJournal.open(place.journal, full), []
+    if rows:
+        node: JournalNode = rows[0]
+    else:
+        node = JournalNode(journal=secrets.token_hex(8), cluster=cluster, life=0, epoch=0)
+    node.life += 1
+    image = tuple(getattr(node, name) for name in JournalNode.__struct_fields__)
+    journal.commit(Batch(commit_no=0, put={JournalNode: [image]}))
+    return journal, node
+
+
+class Worker:
+    """Wires an opened journal, the link, the warden and the actors together."""
+
+    def __init__(
+        self,
+        home: Home,
+        settings: Settings,
+        place: WorkerHome,
+        storage: ThreadPool,
+        journal: WorkerJournal,
+        row: JournalNode,
+        slots: int | None,
+        groups: tuple[str, ...],
+    ) -> None:
+        self.home, self.place, self.settings = home, place, settings
+        self.types: dict[str, TaskType] = offered()
+        self.files = ThreadPool(FILE_THREADS)
+        pair = keys.worker_keys(home, place.number)
+        identity = Identity(
+            worker=pair.name,
+            boot=secrets.token_hex(8),
+            life=row.life,
+            kernel_boot=Path("/proc/sys/kernel/random/boot_id").read_text().strip(),
+            journal=row.journal,
+            cluster=row.cluster,
+            groups=list(groups or settings.worker.groups),
+            slots=slots or settings.worker.slot_count(),
+            types=sorted(self.types),
+            version=__version__,
+            pid=os.getpid(),
+            host=socket.gethostname(),
+        )
+        self.context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self.link = DealerLink(
+            self.context,
+            resolve=self._resolve,
+            identity=f"{identity.worker}.{identity.boot}".encode(),
+            public_key=pair.public,
+            secret_key=pair.secret,
+            deliver=self._deliver,
+            changed=lambda up: self.node.offer("membership", LinkChanged(up)),
+            limits=LinkLimits(frame_bytes_max=FRAME_BYTES_MAX, peer_frames_max=settings.wire.hwm),
+        )
+        self.warden = WardenLink(
+            place.folder, identity.boot, row.life, identity.worker, self._hear_warden
+        )
+        self.node = Node(
+            self._turn(identity, row.epoch),
+            cluster=row.cluster,
+            sender=identity.worker,
+            boot=identity.boot,
+            storage=storage,
+            commit=journal.commit,
+            load=journal.load,
+            ask=_no_questions,
+            post=lambda _peer, body: self.link.post(body),
+            perform=self._perform,
+        )
+        log.info(
+            "worker=%s life=%d pid=%d slots=%d",
+            identity.worker,
+            identity.life,
+            identity.pid,
+            identity.slots,
+        )
+
+    def run(self, supervised: bool) -> int:
+        """Live until told to leave; running tasks stay with the warden."""
+        self.node.heed_signals(supervised)
+        try:
+            return self.node.run([self.link.run, self._run_warden_link, self._measure])
+        finally:
+            self.link.close()
+            self.context.destroy(linger=0)
+
+    def _turn(self, identity: Identity, epoch: int) -> Turn:
+        master = self.settings.master
+        actors = worker_actors(
+            identity,
+            epoch=epoch,
+            heartbeat_ms=int(self.settings.cluster.heartbeat_s * 1_000),
+            kill_grace_ms=int(self.settings.task.kill_grace_s * 1_000),
+        )
+        limits = Limits(master.turn_messages, master.mailbox_max, master.ahead_bytes)
+        return Turn(identity.worker, actors, limits, clock_us=clock_us)
+
+    # --- what arrives ---------------------------------------------------------------------------
+
+    def _resolve(self) -> Endpoint | None:
+        master = endpoints.read(self.home)
+        return None if master is None else Endpoint(master.worker, master.server_key.encode())
+
+    def _deliver(self, body: bytes) -> None:
+        self.node.take_frame(MASTER_PEER, "master", body, _to_worker, WORKER_ROUTES)
+
+    def _hear_warden(self, message: dict[str, Any]) -> None:
+        self.node.offer("executor", WardenSaid(message))
+
+    def _run_warden_link(self) -> None:
+        self.warden.run()
+
+    def _measure(self) -> None:
+        pause_s = self.settings.cluster.heartbeat_s
+        while True:
+            before_ms = now_ms()
+            gevent.sleep(pause_s)
+            lag_ms = max(0, now_ms() - before_ms - int(pause_s * 1_000))
+            disk = os.statvfs(self.place.folder)
+            vitals = Vitals(
+                load=os.getloadavg()[0],
+                memory_free_bytes=os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"),
+                disk_free_bytes=disk.f_bavail * disk.f_frsize,
+                hub_lag_ms=lag_ms,
+            )
+            self.node.offer("membership", vitals)
+
+    # --- what is performed ----------------------------------------------------------------------
+
+    def _perform(self, actor: str, effect: Any) -> None:
+        match effect:
+            case ToWarden():
+                self._tell_warden(effect.message)
+            case Prepare():
+                self._in_thread(self._prepare, effect.request, answer=self._prepared)
+            case Collect():
+                self._in_thread(self._collect, effect, answer=self._collected)
+            case Discard():
+                folder = self._work(effect.dispatch_id)
+                gevent.spawn(self.files.apply, shutil.rmtree, (folder, True))
+            case ReadLog():
+                self._in_thread(self._read_log, effect, answer=self._log_read)
+            case TellWhenOnDisk():
+                self.node.offer(actor, OnDisk(effect.about))
+            case Leave():
+                gevent.spawn(self._leave, effect)
+            case _:
+                raise AssertionError(effect)
+
+    def _in_thread(
+        self, function: Callable[[Any], Any], subject: Any, answer: Callable[[Any, Any], None]
+    ) -> None:
+        greenlet = self.node.in_thread(self.files, function, subject)
+        greenlet.link_value(lambda done: answer(subject, done.value))
+
+    def _tell_warden(self, message: dict[str, Any]) -> None:
+        if message["do"] == "start":
+            message = message | {"log": str(self.place.logs / message["log"])}
+        self.warden.post(message)
+
+    def _work(self, dispatch_id: int) -> Path:
+        return self.place.work / str(dispatch_id)
+
+    def _prepare(self, request: TaskExecuteRequest) -> Launch | None:
+        folder = self._work(request.dispatch_id)
+        logs = self.place.logs / str(request.workflow_instance_id)
+        for needed in (folder, logs):
+            needed.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return self.types[request.task_type].prepare(request, folder)
+
+    def _prepared(self, request: TaskExecuteRequest, launch: Any) -> None:
+        problem = ""
+        if isinstance(launch, Exception):
+            launch, problem = None, _sentence(launch)
+        self.node.offer("executor", Prepared(request.dispatch_id, launch, problem))
+
+    def _collect(self, effect: Collect) -> Collection:
+        folder, log_path = self._work(effect.dispatch_id), self.place.logs / effect.log
+        return self.types[effect.task_type].collect(
+            folder, log_path, effect.exit_code, effect.outputs, effect.required
+        )
+
+    def _collected(self, effect: Collect, collection: Any) -> None:
+        if isinstance(collection, Exception):
+            collection = Collection({}, "", _sentence(collection))
+        self.node.offer("executor", Collected(effect.dispatch_id, collection))
+
+    def _read_log(self, effect: ReadLog) -> LogPage:
+        try:
+            with (self.place.logs / effect.log).open("rb") as file:
+                size = file.seek(0, os.SEEK_END)
+                file.seek(min(effect.offset, size))
+                return LogPage(effect.token, file.read(effect.limit), size, True)
+        except FileNotFoundError:
+            return LogPage(effect.token, b"", 0, False)
+
+    def _log_read(self, effect: ReadLog, page: Any) -> None:
+        if isinstance(page, Exception):
+            page = LogPage(effect.token, b"", 0, False)
+        self.node.offer("log_reader", page)
+
+    def _leave(self, effect: Leave) -> None:
+        if effect.end_warden:
+            self.warden.post({"do": "leave"})
+        self.warden.close()
+        self.link.drain(DRAIN_S)
+        gevent.sleep(LAST_FRAMES_S)
+        log.info("worker leaves reason=%s", effect.reason)
+        self.node.leave(EXIT_OK)
+
+
+def _sentence(error: Exception) -> str:
+    """Why a task type could not do its work, for the person who reads the task's message."""
+    if isinstance(error, CannotPrepare):
+        return str(error)
+    return f"{type(error).__name__}: {error}"
+
+
+def _no_questions(name: str, key: tuple[Any, ...]) -> None:
+    """People ask the master."""
+    raise AssertionError((name, key))

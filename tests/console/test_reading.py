@@ -1,0 +1,148 @@
+"""``ls show logs wait`` and ``debug trace`` read the files of a home where no cluster is up."""
+
+import subprocess
+import sys
+
+import pytest
+
+from stenella.home.layout import Home
+from stenella.protocol.states import Event, TaskState, WorkflowState
+from stenella.storage.journal import Journal
+
+from ..storage.rows import WALL_MS, batch, earlier_attempt, event, instance, task, version
+from .conftest import Call
+
+ENDED = {"start_time": WALL_MS, "end_time": WALL_MS + 1_500, "worker": "worker-1"}
+NO_SUCH = 3
+
+
+@pytest.fixture
+def history(home: Home) -> Home:
+    """Instance 1 failed: a was tried twice, b is below it, c never began; instance 2 is live."""
+    journal = Journal.open(home.database)
+    journal.start(boot="b", pid=1, wall_ms=WALL_MS, new_cluster="c")
+    failed = {"reason": "exit_nonzero", "message": "exit code 3\x1b[2J", "exit_code": 3}
+    rows = [
+        version(),
+        instance(1, state=WorkflowState.FAILURE, end_time=WALL_MS + 2_000),
+        instance(2, state=WorkflowState.RUNNING_EXECUTION),
+        task(1, state=TaskState.FAILURE, attempt=2, outputs='{"rows":5}', **ENDED, **failed),
+        task(2, state=TaskState.UPSTREAM_FAILED, reason="upstream_failed"),
+        earlier_attempt(1),
+        event(1),
+        event(1, event_no=2, event=Event.DISPATCH, from_state=0, to_state=TaskState.DISPATCH),
+    ]
+    journal.commit(batch(1, *rows))
+    journal.close()
+    logs = home.worker(1).logs / "1"
+    logs.mkdir(parents=True)
+    (logs / "1.1.log").write_bytes(b"first try\n")
+    (logs / "1.2.log").write_bytes(b"\xffsecond\x1b[2J\n")
+    return home
+
+
+def test_a_fresh_home_has_no_history(call: Call) -> None:
+    assert call("ls", "--json").document == []
+    assert "stenella run FILE" in call("ls").out
+
+
+@pytest.mark.parametrize(
+    "line", ["show 7", "show last", "logs 7", "logs last/a", "wait 7", "debug trace 7"]
+)
+def test_what_a_fresh_home_has_not_is_not_found(line: str, call: Call) -> None:
+    outcome = call(*line.split())
+
+    assert (outcome.code, outcome.out) == (NO_SUCH, "")
+    assert outcome.err.count("\n") == 1
+
+
+def test_ls_lists_the_newest_first(call: Call, history: Home) -> None:
+    listed = call("ls", "--json").document
+
+    assert [document["workflow_instance_id"] for document in listed] == [2, 1]
+    assert len(call("ls", "--limit", 1, "--json").document) == 1
+    head, second, first = call("ls").out.splitlines()
+    assert head.split() == ["ID", "WORKFLOW", "STATE", "STARTED", "TOOK"]
+    assert second.split()[:3] == ["2", "sales", "RUNNING_EXECUTION"]
+    assert first.split()[:3] == ["1", "sales", "FAILURE"]
+    assert first.endswith("2.0 s")
+
+
+def test_show_has_every_task_also_what_never_began(call: Call, history: Home) -> None:
+    states = {task["name"]: task["state"] for task in call("show", 1, "--json").document["tasks"]}
+
+    assert states == {"a": "FAILURE", "b": "UPSTREAM_FAILED", "c": "WAITING"}
+
+
+def test_show_fits_on_a_terminal_and_cannot_steer_it(call: Call, history: Home) -> None:
+    text = call("show", 1).out
+
+    assert max(map(len, text.splitlines())) <= 80
+    assert "\x1b" not in text
+    assert "exit code 3\\x1b[2J" in text
+    assert "a: rows=5" in text
+
+
+def test_last_is_the_newest(call: Call, history: Home) -> None:
+    assert call("show", "last", "--json").document["workflow_instance_id"] == 2
+
+
+@pytest.mark.live
+@pytest.mark.slow
+def test_a_log_goes_into_a_pipe_byte_for_byte(history: Home) -> None:
+    command = [sys.executable, "-m", "stenella", "logs", "1/a"]
+
+    assert subprocess.run(command, capture_output=True).stdout == b"\xffsecond\x1b[2J\n"
+
+
+def test_a_log_is_of_the_current_attempt_or_of_the_one_asked_for(call: Call, history: Home) -> None:
+    assert call("logs", "1/a", "--attempt", 1).out == "first try\n"
+    assert call("logs", "1/a", "--json").document == [
+        {"task_instance_id": 1, "name": "a", "attempt": 2, "text": "�second\x1b[2J\n"}
+    ]
+
+
+def test_all_logs_of_an_instance_have_headings(call: Call, history: Home) -> None:
+    assert call("logs", 1).out.startswith("==> a <==\n")
+
+
+@pytest.mark.parametrize(
+    "line", ["logs 1/x", "logs 1/c", "logs 1/a --attempt 9", "logs 1/b", "logs 2"]
+)
+def test_a_log_that_is_not_there_is_not_found(line: str, call: Call, history: Home) -> None:
+    outcome = call(*line.split())
+
+    assert (outcome.code, outcome.out) == (NO_SUCH, "")
+
+
+@pytest.mark.parametrize("line", ["logs 1 -f", "logs 1 --attempt 1"])
+def test_what_is_about_one_task_needs_its_name(line: str, call: Call, history: Home) -> None:
+    assert call(*line.split()).code == 2
+
+
+def test_following_a_log_without_a_cluster_ends_where_it_ends(call: Call, history: Home) -> None:
+    assert call("logs", "1/a", "--attempt", 1, "-f").out == "first try\n"
+    line = call("logs", "1/a", "--attempt", 1, "-f", "--json").document
+    assert line == {"task_instance_id": 1, "name": "a", "attempt": 1, "text": "first try\n"}
+
+
+def test_wait_answers_for_an_ended_instance(call: Call, history: Home) -> None:
+    outcome = call("wait", 1)
+
+    assert outcome.code == 1
+    assert "FAILURE in 2.0 s" in outcome.out
+    assert "  │ �second\\x1b[2J" in outcome.out
+    assert call("wait", 1, "--json").document["state"] == "FAILURE"
+
+
+def test_wait_for_a_live_instance_needs_a_cluster(call: Call, history: Home) -> None:
+    assert call("wait", 2).code == 5
+
+
+def test_a_trace_is_found_by_number_and_by_name(call: Call, history: Home) -> None:
+    by_number = call("debug", "trace", 1, "--json").document
+
+    assert [row["event"] for row in by_number] == ["SUBMIT", "DISPATCH"]
+    assert call("debug", "trace", "1/a", "--json").document == by_number
+    text = call("debug", "trace", "1/a").out
+    assert max(map(len, text.splitlines())) <= 80

@@ -1,0 +1,324 @@
+"""``run``, ``submit``, ``wait`` and ``stop`` against a door that plays a cluster."""
+
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stenella.home import locks
+from stenella.home.layout import Home
+from stenella.protocol.commands import (
+    Command,
+    FromClient,
+    InstanceChanged,
+    InstanceRead,
+    InstanceWatch,
+    Stop,
+    Submit,
+)
+
+from ..client.door import Door, page, result
+from .conftest import Call
+
+pytestmark = pytest.mark.live
+
+START_S = 1_764_000_000.0
+LOG_LINES = 3
+WORKFLOW = """\
+name: nightly
+params: {day: {type: string}}
+tasks:
+  - {name: extract, script: ls}
+  - {name: load, script: ls, depends_on: [extract]}
+"""
+
+
+def task(number: int, name: str, state: str) -> dict[str, Any]:
+    ran = state in ("SUCCESS", "FAILURE")
+    return {
+        "task_instance_id": number,
+        "name": name,
+        "type": "shell",
+        "state": state,
+        "attempt": 1,
+        "host": "h",
+        "worker": "worker-1",
+        "pid": 9,
+        "start_time": START_S if state != "SUBMITTED_SUCCESS" else None,
+        "end_time": START_S + 0.5 if ran else None,
+        "exit_code": None,
+        "outputs": {"rows": 5} if state == "SUCCESS" else {},
+        "reason": "exit_nonzero" if state == "FAILURE" else None,
+        "message": "it ended with 3" if state == "FAILURE" else None,
+    }
+
+
+class Cluster:
+    """One instance that ends as ``end`` says: at its third watch, or when it is stopped."""
+
+    def __init__(self, end: str) -> None:
+        self.end = end
+        self.watches = 0
+        self.stopped = False
+        self.submits: list[Submit] = []
+
+    def answer(self, request: FromClient, _copy: int) -> list[Command]:
+        match request:
+            case Submit():
+                self.submits.append(request)
+                return [result(request, workflow_instance_id=7)]
+            case Stop():
+                self.stopped = True
+                return [result(request)]
+            case InstanceWatch():
+                self.watches += 1
+                return [InstanceChanged(request_id=request.request_id, page=self.changes())]
+            case InstanceRead():
+                return [page(request, {**self.instance(), "tasks": self.tasks()})]
+        raise AssertionError(request)
+
+    def state(self) -> str:
+        if self.stopped:
+            return "STOP"
+        return self.end if self.watches > 2 else "RUNNING_EXECUTION"
+
+    def instance(self) -> dict[str, Any]:
+        return {
+            "workflow_instance_id": 7,
+            "workflow": "nightly",
+            "version": 1,
+            "state": self.state(),
+            "params": {},
+            "start_time": START_S,
+            "end_time": None if self.state() == "RUNNING_EXECUTION" else START_S + 1,
+        }
+
+    def tasks(self) -> list[dict[str, Any]]:
+        if self.state() == "RUNNING_EXECUTION":
+            return [task(1, "extract", "SUCCESS"), task(2, "load", "RUNNING_EXECUTION")]
+        last = {"SUCCESS": "SUCCESS", "FAILURE": "FAILURE"}.get(self.state(), "KILL")
+        return [task(1, "extract", "SUCCESS"), task(2, "load", last)]
+
+    def changes(self) -> dict[str, Any]:
+        counts: dict[str, int] = {}
+        for one in self.tasks():
+            counts[one["state"]] = counts.get(one["state"], 0) + 1
+        tasks = self.tasks()
+        return {"instance": self.instance(), "counts": counts, "tasks": tasks, "last": 5}
+
+
+class Playing:
+    """A cluster behind a real door, in a home that looks as if it were up."""
+
+    def __init__(self, home: Home, end: str) -> None:
+        self.cluster = Cluster(end)
+        self.lock = locks.hold(home.master_lock, "the master")
+        self.door = Door(home, self.cluster.answer)
+
+    def close(self) -> None:
+        self.door.close()
+        self.lock.release()
+
+
+@pytest.fixture
+def play(home: Home) -> Iterator[Any]:
+    playing: list[Playing] = []
+
+    def play(end: str) -> Cluster:
+        playing.append(Playing(home, end))
+        return playing[-1].cluster
+
+    yield play
+    for one in playing:
+        one.close()
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "nightly.yaml"
+    path.write_text(WORKFLOW)
+    return path
+
+
+def write_log(home: Home, number: int, text: str) -> None:
+    folder = home.worker(1).logs / "7"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{number}.1.log").write_text(text)
+
+
+def test_a_run_that_succeeds_shows_the_result_of_its_last_task(
+    call: Call, home: Home, play: Any, file: Path
+) -> None:
+    play("SUCCESS")
+    write_log(home, 1, "not the last\n")
+    write_log(home, 2, "3 rows loaded\n")
+
+    outcome = call("run", file, "-p", "day=1")
+
+    assert outcome.code == 0
+    assert outcome.err.splitlines() == ["1/2 done, 1 running", "2/2 done, 0 running"]
+    assert "nightly  instance 7  SUCCESS in 1.0 s" in outcome.out
+    assert "load\n  │ 3 rows loaded\n  rows = 5\n" in outcome.out
+    assert "not the last" not in outcome.out
+    assert "stenella logs 7/TASK" in outcome.out
+    assert max(map(len, outcome.out.splitlines())) <= 80
+
+
+def test_a_run_that_fails_shows_what_failed_and_its_last_words(
+    call: Call, home: Home, play: Any, file: Path
+) -> None:
+    play("FAILURE")
+    write_log(home, 2, "Traceback\n\x1b[31mno such table\n")
+
+    outcome = call("run", file, "-p", "day=1")
+
+    assert outcome.code == 1
+    assert "load failed, exit_nonzero: it ended with 3\n" in outcome.out
+    assert "  │ \\x1b[31mno such table\n" in outcome.out
+
+
+def test_a_run_for_programs_prints_one_document(call: Call, play: Any, file: Path) -> None:
+    cluster = play("SUCCESS")
+
+    outcome = call("run", file, "-p", "day=1", "--json")
+
+    assert outcome.document == {**cluster.instance(), "tasks": cluster.tasks()}
+    (submit,) = cluster.submits
+    assert submit.params == {"day": "1"}
+    assert submit.submit_dir == os.getcwd()
+
+
+def test_a_submit_prints_the_number_and_does_not_wait(call: Call, play: Any, file: Path) -> None:
+    cluster = play("SUCCESS")
+
+    outcome = call("submit", file, "-p", "day=1", "--json")
+
+    assert (outcome.code, outcome.document) == (0, {"workflow_instance_id": 7})
+    assert cluster.watches == 0
+
+
+def test_a_script_takes_the_options_of_the_command_line(
+    call: Call, play: Any, tmp_path: Path
+) -> None:
+    cluster = play("SUCCESS")
+    script = tmp_path / "job.sh"
+    script.write_text("#!/bin/sh\n#STENELLA --retry 1 --name own\nls\n")
+
+    outcome = call("submit", script, "--retry", 2, "-p", "day=1", "--output", "rows")
+
+    (submit,) = cluster.submits
+    assert outcome.code == 0
+    assert b'"times":2' in submit.definition
+    assert b'"name":"own"' in submit.definition
+    assert submit.params == {"day": "1"}
+
+
+def test_options_of_scripts_are_refused_for_other_files(call: Call, file: Path) -> None:
+    outcome = call("submit", file, "--retry", 2)
+
+    assert outcome.code == 2
+    assert "--retry" in outcome.err
+
+
+@pytest.mark.parametrize(("end", "code"), [("SUCCESS", 0), ("FAILURE", 1), ("STOP", 1)])
+def test_waiting_ends_as_the_workflow_does(
+    call: Call, play: Any, file: Path, end: str, code: int
+) -> None:
+    play(end)
+
+    assert call("submit", file, "-p", "day=1", "--wait").code == code
+    assert call("wait", 7).code == code
+    assert call("wait", "last", "--json").document["state"] == end
+
+
+def test_waiting_gives_up_at_its_time(call: Call, play: Any) -> None:
+    play("never").end = "RUNNING_EXECUTION"
+
+    outcome = call("wait", 7, "--timeout", "10ms")
+
+    assert outcome.code == 7
+    assert "it goes on" in outcome.err
+
+
+def test_a_stop_names_what_it_stopped(call: Call, play: Any) -> None:
+    cluster = play("SUCCESS")
+
+    assert call("stop", "last", "--json").document == {"workflow_instance_id": 7}
+    assert cluster.stopped
+
+
+def wait_for_watch(cluster: Cluster) -> None:
+    deadline = time.monotonic() + 20
+    while not cluster.watches and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert cluster.watches
+
+
+@pytest.mark.slow
+def test_an_interrupt_where_nobody_can_be_asked_stops_the_workflow(
+    home: Home, play: Any, file: Path
+) -> None:
+    cluster = play("RUNNING_EXECUTION")
+    command = [sys.executable, "-m", "stenella", "run", str(file), "-p", "day=1", "--json"]
+    running = subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    wait_for_watch(cluster)
+
+    running.send_signal(signal.SIGINT)
+    out, err = running.communicate(timeout=20)
+
+    assert running.returncode == 130
+    assert cluster.stopped
+    assert b'"state": "STOP"' in out
+    assert b"Traceback" not in err
+
+
+def read_terminal(descriptor: int, until: bytes) -> bytes:
+    """What was written to a terminal, until ``until`` is in it or nobody writes any more."""
+    seen = b""
+    while until not in seen:
+        try:
+            piece = os.read(descriptor, 65_536)
+        except OSError:  # EIO: the other end was closed
+            break
+        if not piece:
+            break
+        seen += piece
+    return seen
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("answer", "stops"), [(b"d\n", False), (b"s\n", True)])
+def test_in_a_terminal_one_sees_the_tasks_at_once_and_is_asked_at_an_interrupt(
+    home: Home, play: Any, file: Path, answer: bytes, stops: bool
+) -> None:
+    cluster = play("RUNNING_EXECUTION")
+    ours, theirs = pty.openpty()
+    started = time.monotonic()
+    command = [sys.executable, "-m", "stenella", "run", str(file), "-p", "day=1"]
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "80", "LINES": "24"}
+    running = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=environment)
+    os.close(theirs)
+
+    first = read_terminal(ours, b"extract")
+    painted_s = time.monotonic() - started
+    running.send_signal(signal.SIGINT)
+    question = read_terminal(ours, b"watching")
+    os.write(ours, answer)
+    read_terminal(ours, b"stenella wait 7" if not stops else b"stenella show 7")
+    running.wait(20)
+    os.close(ours)
+
+    assert b"extract" in first
+    assert painted_s < 2
+    assert b"[s]top" in question
+    assert running.returncode == 130
+    assert cluster.stopped == stops
