@@ -37,7 +37,7 @@ COMMANDS = {
     "show": ("instances", "show"),
     "wait": ("run", "wait"),
     "logs": ("logs", "logs"),
-    "stop": ("instances", "stop"),
+    "stop": ("stop", "stop"),
     "debug": ("debug", "debug"),
 }
 

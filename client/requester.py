@@ -11,7 +11,7 @@ from itertools import chain, repeat
 from pathlib import Path
 from typing import TypeVar
 
-from ..home import endpoints, keys, locks
+from ..home import endpoints, keys
 from ..home.layout import Home, find_home
 from ..protocol.codec import (
     FRAME_BYTES_MAX,
@@ -30,6 +30,7 @@ from ..protocol.errors import (
     WaitTimeout,
 )
 from .connection import Connection
+from .presence import is_held
 
 #: How long one request is repeated; longer than a supervised master is away (5 s at most between
 #: two starts, and its recovery), shorter than a person's patience.
@@ -169,11 +170,6 @@ class Requester:
                 ) from None
             return
         yield from replies
-
-
-def is_held(home: Home) -> bool:
-    """Whether a supervisor or a master of this home lives, ready or not."""
-    return any(locks.holder(path) is not None for path in (home.supervisor_lock, home.master_lock))
 
 
 def _with_id(error: Unreachable, request: Request, sent: bool) -> Unreachable:

@@ -1,21 +1,30 @@
 """``up``, ``down``, ``status``, ``master start``, ``worker start``: the cluster of this home."""
 
+import logging
 import time
 
 import click
 
 from ..client.client import Client
-from ..client.requester import is_held
+from ..client.presence import is_held
+from ..client.reads import Reads
 from ..home import settings
-from ..home.layout import find_home, open_home
+from ..home.layout import Home, find_home, open_home
 from ..protocol.errors import Unreachable, WaitTimeout
 from . import pages
 from .options import duration, json_option
+from .starting import ensure_cluster
 
 #: After the master's word that all is done: journals are closed, wardens end, locks are let go.
 LEAVE_S = 15.0
 LOOK_PAUSE_S = 0.05
 
+EMBEDDED_LINGER_S = 2.0  # without live instance and client: long enough for `run; show; logs`
+WORKERS_S = 5.0  # for workers to register, which takes them some 0.3 s each on a busy machine
+LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s %(message)s"
+
+#: The supervisor's: leave when standard input ends.
+supervised_option = click.option("--supervised", is_flag=True, hidden=True)
 slots_option = click.option(
     "--slots",
     type=click.IntRange(1, 10_000),
@@ -33,16 +42,37 @@ slots_option = click.option(
 def up(workers: int, slots: int | None, detach: bool, embedded: bool) -> int:
     """Start the cluster and keep it up.
 
-    Ctrl-C takes it down. Where it is up already this says what is there and, if other numbers are
-    wanted, changes them.
+    Ctrl-C takes it down. Where it is up already this says what is there; more workers or other
+    slots than it has are given to it.
 
     Example: stenella up --workers 2 --detach
     """
     home = open_home()
-    chosen = settings.load(home)
-    from ..runtime import supervisor  # gevent and all: only for those who run a cluster
+    settings.load(home)  # what is wrong with it is told here, not in a log
+    from ..runtime import supervisor
 
-    return supervisor.up(home, chosen, workers, slots, detach, embedded)
+    desired = supervisor.Desired(workers, slots)
+    if embedded:
+        return supervisor.run(home, desired, EMBEDDED_LINGER_S, click.echo)
+    if not supervisor.ask_for(home, desired):
+        if not detach:
+            return supervisor.run(home, desired, None, click.echo)
+        arguments = ["--workers", str(workers)]
+        arguments += [] if slots is None else ["--slots", str(slots)]
+        ensure_cluster(home, arguments, lambda _text: None)
+    _tell_status(home, workers)
+    return 0
+
+
+def _tell_status(home: Home, workers: int) -> None:
+    """What is there, once the workers are or have had their time."""
+    deadline = time.monotonic() + WORKERS_S
+    with Reads(home.root) as client:
+        document = client.status()
+        while len(document["workers"]) < workers and time.monotonic() < deadline:
+            time.sleep(LOOK_PAUSE_S)
+            document = client.status()
+    pages.emit_lines(pages.status(document))
 
 
 @click.command()
@@ -91,7 +121,7 @@ def status(as_json: bool) -> None:
 
     Example: stenella status
     """
-    with Client() as client:
+    with Reads() as client:
         document = client.status()
     if as_json:
         pages.emit(document)
@@ -105,16 +135,21 @@ def master() -> None:
 
 
 @master.command("start")
-def master_start() -> int:
-    """Run the master of this home in the foreground, for a service supervisor.
+@supervised_option
+@click.option("--linger", "linger_s", type=float, hidden=True)
+def master_start(supervised: bool, linger_s: float | None) -> int:
+    """Run the master of this home in the foreground.
+
+    For a service supervisor; `stenella up` is simpler.
 
     Example: stenella master start
     """
     home = open_home()
     chosen = settings.load(home)
-    from ..runtime import master_node
+    from ..runtime import master_node  # gevent and all: only for those who are a node
 
-    return master_node.run_master(home, chosen)
+    _log_to_stderr()
+    return master_node.run_master(home, chosen, linger_s, supervised=supervised)
 
 
 @click.group()
@@ -123,6 +158,7 @@ def worker() -> None:
 
 
 @worker.command("start")
+@supervised_option
 @slots_option
 @click.option(
     "--group",
@@ -137,8 +173,10 @@ def worker() -> None:
     show_default=True,
     help="Which worker of this home: its folder is workers/NUMBER.",
 )
-def worker_start(slots: int | None, groups: tuple[str, ...], number: int) -> int:
-    """Run a worker of this home in the foreground, for a service supervisor.
+def worker_start(supervised: bool, slots: int | None, groups: tuple[str, ...], number: int) -> int:
+    """Run a worker of this home in the foreground.
+
+    For a service supervisor; `stenella up --workers N` is simpler.
 
     Example: stenella worker start --number 2 --slots 4 --group big
     """
@@ -146,4 +184,9 @@ def worker_start(slots: int | None, groups: tuple[str, ...], number: int) -> int
     chosen = settings.load(home)
     from ..runtime import worker_node
 
-    return worker_node.run_worker(home, chosen, number, slots, groups)
+    _log_to_stderr()
+    return worker_node.run_worker(home, chosen, number, slots, groups, supervised=supervised)
+
+
+def _log_to_stderr() -> None:
+    logging.basicConfig(level=logging.INFO, format=LOG_FORMAT)

@@ -2,7 +2,7 @@
 
 import click
 
-from ..client.client import Client
+from ..client.reads import Reads
 from . import pages
 from .history import Reader, read, task_of
 from .options import instance_or_task, json_option
@@ -23,7 +23,7 @@ def mailboxes(as_json: bool) -> None:
 
     Example: stenella debug mailboxes
     """
-    with Client() as client:
+    with Reads() as client:
         rows = client.mailboxes()
     if as_json:
         pages.emit(rows)

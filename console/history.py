@@ -8,8 +8,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from ..client.client import Client
-from ..client.requester import is_held
+from ..client.presence import is_held
 from ..home.layout import Home, find_home
 from ..protocol.errors import NotFound, Unreachable, WaitTimeout
 from .options import Address
@@ -53,7 +52,9 @@ def read(question: Callable[[Reader], Result]) -> Result:
     if home is None:
         return question(NoHistory())
     if is_held(home):
-        with Client(home.root, limit_s=LIMIT_S) as client:
+        from ..client.reads import Reads  # zmq: loaded only where there is a cluster
+
+        with Reads(home.root, limit_s=LIMIT_S) as client:
             try:
                 return question(client)
             except (Unreachable, WaitTimeout):

@@ -16,7 +16,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from ..client.client import Client, is_final
+from ..client.reads import Reads, is_final
 from ..protocol.errors import WaitTimeout
 from ..protocol.states import TASK_COUNTS_AS_RUNNING, TASK_FINAL, WAITING
 from .pages import COLOURS
@@ -58,7 +58,7 @@ def make_view(task_names: tuple[str, ...] = ()) -> View:
 
 
 def watch_until_end(
-    client: Client, workflow_instance_id: int, view: View, timeout_s: float | None = None
+    client: Reads, workflow_instance_id: int, view: View, timeout_s: float | None = None
 ) -> dict[str, Any]:
     """Show every change until the instance has ended; its JSON document then.
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import click
 
-from ..client.client import Client
-from ..client.requester import is_held
+from ..client.presence import is_held
+from ..client.reads import Reads
 from ..home.layout import find_home
 from ..protocol.errors import NotFound
 from . import pages
@@ -108,7 +108,7 @@ def _may_be_elsewhere(task: Document) -> bool:
 
 def _fetched(task_instance_id: int, attempt: int) -> Iterator[bytes]:
     offset = 0
-    with Client() as client:
+    with Reads() as client:
         while True:
             page = client.log_page(task_instance_id, attempt, offset)
             yield page.data
@@ -126,14 +126,14 @@ def _follow(document: Document, task: Document, attempt: int | None, as_json: bo
             output.write(chunk)
         output.end()
         return
-    with Client(home.root) as client:
+    with Reads(home.root) as client:
         for chunk in _coming(client, document, task, attempt):
             output.write(chunk)
     output.end()
 
 
 def _coming(
-    client: Client, document: Document, task: Document, attempt: int | None
+    client: Reads, document: Document, task: Document, attempt: int | None
 ) -> Iterator[bytes]:
     number = _begun(client, document, task)
     current, offset = attempt or 0, 0
@@ -153,7 +153,7 @@ def _coming(
             time.sleep(POLL_S)
 
 
-def _begun(client: Client, document: Document, task: Document) -> int:
+def _begun(client: Reads, document: Document, task: Document) -> int:
     """The number of the task instance, waited for. Raises `NotFound` if it never begins."""
     address = Address(document["workflow_instance_id"], task["name"])
     while task["task_instance_id"] is None:

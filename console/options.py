@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import click
 
-from ..client.client import seconds
+from ..client.durations import seconds
 
 NEWEST_ID = 0  # what the wire and the queries call the newest instance
 LAST = "last"

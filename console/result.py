@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from ..client.client import succeeded
+from ..client.reads import succeeded
 from ..home.layout import Home
 from .history import log_tail
 from .pages import tasks, title, value_of

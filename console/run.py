@@ -8,20 +8,22 @@ from typing import Any
 
 import click
 
-from ..client.client import Client, Instance, check_params, is_final, new_request_id, succeeded
+from ..client.client import Client, Instance, check_params
 from ..client.loading import load
+from ..client.reads import is_final, new_request_id, succeeded
 from ..client.script_file import SCRIPT_OPTIONS, ScriptOptions, pairs
 from ..home.layout import Home, find_home, open_home
 from ..protocol.errors import RefusedInState, Unreachable
 from . import pages
-from .embedded import ensure_cluster
 from .history import read
 from .live import make_view, watch_until_end
 from .options import Address, duration, instance, json_option
 from .result import result
+from .starting import ensure_cluster
 
 FAILED_EXIT = 1
 INTERRUPTED_EXIT = 130
+EMBEDDED = ("--embedded",)  # an `up` that leaves when it is idle
 STARTS_MAX = 3  # an embedded cluster may leave at the very moment we want to use it
 LIVE_LISTED_MAX = 50  # instances looked through for what keeps an embedded cluster up
 
@@ -151,7 +153,7 @@ def _start(home: Home, submit_as: Callable[[str], Instance]) -> tuple[int, bool]
     is_ours = False
     with make_view() as view:
         for starts_left in reversed(range(STARTS_MAX)):
-            is_ours = ensure_cluster(home, view.say) or is_ours
+            is_ours = ensure_cluster(home, EMBEDDED, view.say) or is_ours
             try:
                 return submit_as(request_id).id, is_ours
             except Unreachable:

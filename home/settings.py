@@ -21,8 +21,6 @@ VARIABLE_PREFIX = "STENELLA_"
 VARIABLE_SEPARATOR = "__"
 PACKAGED = "packaged conf.toml"
 HINT = "its comment in the packaged conf.toml says what it may be"
-#: What a frame may need beside its one command (version, cluster, sender, boot).
-FRAME_HEADER_BYTES = 1024
 
 Endpoint = Annotated[
     str, msgspec.Meta(pattern=r"^tcp://[^\s:/]+:\d{1,5}$|^tcp://\[[^\s/]+\]:\d{1,5}$")
@@ -40,14 +38,20 @@ class ClusterSettings(Section, frozen=True):
     heartbeat_s: Annotated[float, msgspec.Meta(ge=0.05, le=60)]
 
 
+class NodeSettings(Section, frozen=True):
+    """Bounds of every node, master or worker."""
+
+    turn_messages: Annotated[int, msgspec.Meta(ge=1, le=100_000)]
+    mailbox_max: Annotated[int, msgspec.Meta(ge=100, le=10_000_000)]
+    ahead_bytes: Annotated[int, msgspec.Meta(ge=65_536)]
+    peer_frames_max: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
+
+
 class MasterSettings(Section, frozen=True):
     """What a master reads at its start."""
 
     client_endpoint: Endpoint
     worker_endpoint: Endpoint
-    turn_messages: Annotated[int, msgspec.Meta(ge=1, le=100_000)]
-    mailbox_max: Annotated[int, msgspec.Meta(ge=100, le=10_000_000)]
-    ahead_bytes: Annotated[int, msgspec.Meta(ge=65_536)]
 
 
 class WorkerSettings(Section, frozen=True):
@@ -69,31 +73,23 @@ class TaskSettings(Section, frozen=True):
     kill_grace_s: Annotated[float, msgspec.Meta(ge=0, le=86_400)]
 
 
-class WireSettings(Section, frozen=True):
-    """Limits of frames and queues."""
-
-    frame_bytes_max: Annotated[int, msgspec.Meta(ge=65_536, le=1_073_741_824)]
-    command_bytes_max: Annotated[int, msgspec.Meta(ge=32_768)]
-    hwm: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
-
-
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """All settings, each decoded and within its limits."""
 
     cluster: ClusterSettings
+    node: NodeSettings
     master: MasterSettings
     worker: WorkerSettings
     task: TaskSettings
-    wire: WireSettings
     origins: dict[str, str]  # "worker.slots" → file or variable that its value comes from
 
 
 SECTIONS: dict[str, type[Section]] = {
     "cluster": ClusterSettings,
+    "node": NodeSettings,
     "master": MasterSettings,
     "worker": WorkerSettings,
     "task": TaskSettings,
-    "wire": WireSettings,
 }
 TYPES: dict[str, Any] = {
     f"{section}.{field.name}": field.type
@@ -113,7 +109,6 @@ def load(home: Home | None, environ: Mapping[str, str] = os.environ) -> Settings
     for origin, key, value in _layers(home, environ):
         values[key] = _convert(origin, key, value)
         origins[key] = origin
-    _check_together(values, origins)
     sections: dict[str, Any] = {
         section: struct(**{name: values[f"{section}.{name}"] for name in struct.__struct_fields__})
         for section, struct in SECTIONS.items()
@@ -177,17 +172,6 @@ def _convert(origin: str, key: str, value: Any) -> Any:
         return msgspec.convert(value, TYPES[key], strict=not from_variable)
     except msgspec.ValidationError as error:
         raise Usage(f"{origin}: {key} = {value!r}: {error}; {HINT}") from error
-
-
-def _check_together(values: dict[str, Any], origins: dict[str, str]) -> None:
-    """Limits that hold between two keys."""
-    frame, command = "wire.frame_bytes_max", "wire.command_bytes_max"
-    if values[command] > values[frame] - FRAME_HEADER_BYTES:
-        raise Usage(
-            f"{command} = {values[command]} ({origins[command]}) does not fit into {frame} = "
-            f"{values[frame]} ({origins[frame]}) with {FRAME_HEADER_BYTES} bytes of header: "
-            f"lower the first or raise the second"
-        )
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:

@@ -17,12 +17,12 @@ from ..home import endpoints, keys, locks
 from ..home.endpoints import MasterEndpoints
 from ..home.layout import Home
 from ..home.settings import Settings
-from ..protocol.codec import FRAME_BYTES_MAX, CommandDecoder
+from ..protocol.codec import CommandDecoder
 from ..protocol.commands import FromClient, FromWorker
 from ..protocol.errors import RefusedInState
 from ..storage.journal import Journal, MasterStart
 from ..storage.queries import Queries
-from .link import LinkLimits, RouterLink
+from .link import RouterLink
 from .node import EXIT_OK, Node, clock_us, wall_ms
 from .zap import ZapServer
 
@@ -79,7 +79,7 @@ class Master:
         self.context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         server = keys.server_keys(home)
         self.zap = ZapServer(self.context, self._role_of)
-        self.limits = LinkLimits(frame_bytes_max=FRAME_BYTES_MAX, peer_frames_max=settings.wire.hwm)
+        self.limits = link_limits(settings)
         last = endpoints.remembered(home)
         self.clients = self._bind(
             "master.client_endpoint",
@@ -146,7 +146,7 @@ class Master:
         raise AssertionError(candidates)
 
     def _turn(self, settings: Settings, started: MasterStart, linger_s: float | None) -> Turn:
-        master = settings.master
+        node = settings.node
         actors = master_actors(
             master=started.master,
             epoch=started.epoch,
@@ -159,7 +159,7 @@ class Master:
         return Turn(
             "master",
             actors,
-            Limits(master.turn_messages, master.mailbox_max, master.ahead_bytes),
+            Limits(node.turn_messages, node.mailbox_max, node.ahead_bytes),
             commit_no=started.commit_no,
             counters=msgspec.structs.replace(started.counters),
             recovering=True,

@@ -21,7 +21,9 @@ from gevent.threadpool import ThreadPool
 
 from ..actors.base import Loaded, OnDisk, Queried, TellWhenOnDisk
 from ..actors.turn import Load, Perform, Query, Released, Send, Turn
+from ..home.settings import Settings
 from ..protocol.codec import (
+    FRAME_BYTES_MAX,
     BadCommand,
     CommandDecoder,
     ProtocolError,
@@ -31,6 +33,7 @@ from ..protocol.codec import (
 from ..protocol.commands import Command, Refused
 from ..protocol.errors import StenellaError
 from ..protocol.rows import Batch, CommitFinal, CommitTransient
+from .link import LinkLimits
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +61,13 @@ def wall_ms() -> int:
 def clock_us() -> int:
     """A fine clock, for measuring `receive`."""
     return time.perf_counter_ns() // 1_000
+
+
+def link_limits(settings: Settings) -> LinkLimits:
+    """What a node's links hold at most; the frame's limit is the protocol's."""
+    return LinkLimits(
+        frame_bytes_max=FRAME_BYTES_MAX, peer_frames_max=settings.node.peer_frames_max
+    )
 
 
 class Node:

@@ -9,6 +9,7 @@ import errno
 import os
 import signal
 import time
+from contextlib import suppress
 
 from ..actors.worker.warden import Fields
 
@@ -158,26 +159,24 @@ class Tasks:
         what has, and a child of the warden does not vanish before the warden reaps it.
         """
         me, pid, marker = os.getpid(), sweep["pid"], sweep["marker"].encode()
-        others = [main for main in self.mains if main != pid]
+        main = table.get(pid)
+        same = main is not None and main.start_ticks == sweep["start_ticks"]
+        alone = all(other == pid for other in self.mains)
         ours, unsure = [], []
         for p, look in table.items():
-            theirs: bytes | None = b""
-            if sweep["abandoned"]:
-                main = table.get(pid)
-                known = main is not None and main.start_ticks == sweep["start_ticks"]
-                known = known and look.group == pid
-            else:
-                orphan = look.parent == me and p not in others
-                # An orphan that hides its origin goes when it can belong to nobody else.
-                known = orphan and (pid in (p, look.group, look.session) or not others)
-                if orphan and not known:
-                    theirs = marker_of(p) if look.alive else None
-            if sweep["everywhere"] and not known and p != me and look.alive:
-                theirs = marker_of(p)
-            if known or theirs == marker:
+            orphan = look.parent == me and (p == pid or p not in self.mains)
+            if orphan and not look.alive:
+                unsure.append(p)  # what it forked last may have come too late for this table
+            elif sweep["abandoned"] and same and look.group == pid:
                 ours.append(p)
-            elif theirs is None:
-                unsure.append(p)
+            elif orphan and (alone or pid in (p, look.group, look.session)):
+                ours.append(p)  # alone: it may hide its origin, but can belong to nobody else
+            elif look.alive and (orphan or sweep["everywhere"]) and p != me:
+                found_marker = marker_of(p)
+                if found_marker is None:
+                    unsure.append(p)
+                elif found_marker == marker:
+                    ours.append(p)
         return ours, unsure
 
     def _table(self) -> dict[int, Look]:
@@ -212,9 +211,10 @@ def found(program: str, search_path: str) -> str:
 def reason(path: str, error: OSError) -> str:
     """Why ``path`` could not be executed, in words that say what to mend."""
     if error.errno == errno.ENOENT and os.path.exists(path):
-        with open(path, "rb") as file:
-            words = file.readline(SHEBANG_BYTES).removeprefix(b"#!").strip(b" \t\n").split(b" ")
-        interpreter = words[0].decode(errors="replace")
+        first_line = b""
+        with suppress(OSError), open(path, "rb") as file:
+            first_line = file.readline(SHEBANG_BYTES).removeprefix(b"#!").strip(b" \t\n")
+        interpreter = first_line.partition(b" ")[0].decode(errors="replace")
         return f"{path} asks for the interpreter {interpreter!r}, which does not exist"
     if error.errno == errno.EACCES:
         return f"{path} or its interpreter may not be executed: chmod +x, or a mount with noexec"

@@ -36,13 +36,13 @@ from ..actors.worker.identity import Identity
 from ..home import endpoints, keys, locks
 from ..home.layout import Home, WorkerHome
 from ..home.settings import Settings
-from ..protocol.codec import FRAME_BYTES_MAX, CommandDecoder
+from ..protocol.codec import CommandDecoder
 from ..protocol.commands import TaskExecuteRequest, ToWorker
 from ..protocol.launch import CannotPrepare, Collection, Launch
 from ..protocol.rows import Batch, JournalNode
 from ..storage.worker_journal import JournalDamaged, WorkerJournal, set_aside
 from ..tasks.types import TaskType, offered
-from .link import DealerLink, Endpoint, LinkLimits
+from .link import DealerLink, Endpoint
 from .node import EXIT_OK, Node, clock_us, now_ms
 from .warden_link import WardenLink
 
@@ -162,7 +162,7 @@ class Worker:
             secret_key=pair.secret,
             deliver=self._deliver,
             changed=lambda up: self.node.offer("membership", LinkChanged(up)),
-            limits=LinkLimits(frame_bytes_max=FRAME_BYTES_MAX, peer_frames_max=settings.wire.hwm),
+            limits=link_limits(settings),
         )
         self.warden = WardenLink(
             place.folder, identity.boot, row.life, identity.worker, self._hear_warden
@@ -197,14 +197,14 @@ class Worker:
             self.context.destroy(linger=0)
 
     def _turn(self, identity: Identity, epoch: int) -> Turn:
-        master = self.settings.master
+        node = self.settings.node
         actors = worker_actors(
             identity,
             epoch=epoch,
             heartbeat_ms=int(self.settings.cluster.heartbeat_s * 1_000),
             kill_grace_ms=int(self.settings.task.kill_grace_s * 1_000),
         )
-        limits = Limits(master.turn_messages, master.mailbox_max, master.ahead_bytes)
+        limits = Limits(node.turn_messages, node.mailbox_max, node.ahead_bytes)
         return Turn(identity.worker, actors, limits, clock_us=clock_us)
 
     # --- what arrives ---------------------------------------------------------------------------

@@ -109,17 +109,11 @@ def test_a_key_in_place_of_a_section_is_refused(home: Home) -> None:
         ("master", 'client_endpoint = "http://127.0.0.1:80"'),
         ("master", 'client_endpoint = "tcp://127.0.0.1"'),
         ("cluster", "heartbeat_s = 0"),
-        ("wire", "hwm = 0"),
+        ("node", "peer_frames_max = 0"),
     ],
 )
 def test_a_wrong_value_is_refused_by_key(home: Home, section: str, line: str) -> None:
     assert f"{section}.{line.split()[0]}" in refusal(home, f"[{section}]\n{line}\n")
-
-
-def test_a_command_that_fits_no_frame_is_refused(home: Home) -> None:
-    message = refusal(home, "[wire]\nframe_bytes_max = 65536\n")
-
-    assert "wire.command_bytes_max" in message
 
 
 @pytest.mark.parametrize("text", ["[worker\n", "[worker]\nslots = 1\nslots = 2\n"])

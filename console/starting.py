@@ -1,49 +1,51 @@
-"""The cluster that `run` starts when none is up: an ordinary one, that leaves when it is idle.
+"""A cluster that lives on its own: for `up --detach`, and for a `run` that finds none.
 
-It is a process group and session of its own, so neither Ctrl-C nor the end of the terminal reaches
-it, and what it runs outlives the command that started it.
+The supervisor gets a session of its own, so neither Ctrl-C nor the end of the terminal reaches it,
+and what it runs outlives the command that started it.
 """
 
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from ..client.requester import is_held
+from ..client.presence import is_held
 from ..home import endpoints, locks
 from ..home.layout import Home
 from ..protocol.errors import ERRORS, StenellaError, Unreachable
 
 START_S_MAX = 10.0  # `up` is ready within a second; ten times that is a machine in trouble
 LOOK_PAUSE_S = 0.02  # short against the start, and a look costs microseconds
-LAST_LINES = 5  # of its output, in an error
+LAST_LINES = 5  # of its log, in an error
 
 
-def ensure_cluster(home: Home, say: Callable[[str], None]) -> bool:
+def ensure_cluster(home: Home, arguments: Sequence[str], say: Callable[[str], None]) -> bool:
     """Return when a master of this home is ready; whether it was this call that started it.
 
-    ``say`` is told, once, if there is something to wait for.
-
-    Raises what the start was refused with, `Unreachable` if it takes longer than 10 s.
+    ``arguments``: of the `up` to start if there is none. ``say`` is told, once, if there is
+    something to wait for. Raises what the start was refused with, `Unreachable` if it takes longer
+    than 10 s.
     """
     if _is_ready(home):
         return False
     say(f"starting a cluster in {home.root}")
-    log = home.run / "embedded.log"
-    child = None if is_held(home) else _spawn(home, log)
+    log = home.run / "supervisor.log"
+    child = None if is_held(home) else _spawn(home, arguments, log)
     deadline = time.monotonic() + START_S_MAX
     while not _is_ready(home):
         if child is not None and child.poll():
-            raise _refusal(child.returncode, log)
+            if not is_held(home):
+                raise _refusal(child.returncode, log)
+            child = None  # another one was first
+        if child is None and not is_held(home):
+            child = _spawn(home, arguments, log)  # the one that was leaving has left
         if time.monotonic() >= deadline:
             raise Unreachable(
                 f"no cluster was ready in {home.root} within {START_S_MAX:g} s"
                 f"{_last_words(log)}; see {home.run}, or try `stenella up` to watch it start"
             )
-        if child is None and not is_held(home):
-            child = _spawn(home, log)  # the one that was leaving has left
         time.sleep(LOOK_PAUSE_S)
     return child is not None
 
@@ -54,9 +56,9 @@ def _is_ready(home: Home) -> bool:
     return master is not None and locks.holder(home.master_lock) == master.pid
 
 
-def _spawn(home: Home, log: Path) -> "subprocess.Popen[bytes]":
+def _spawn(home: Home, arguments: Sequence[str], log: Path) -> "subprocess.Popen[bytes]":
     # -P: nothing in the folder we happen to be in may be taken for a library.
-    command = [sys.executable, "-P", "-m", "stenella", "up", "--detach", "--embedded"]
+    command = [sys.executable, "-P", "-m", "stenella", "up", *arguments]
     with log.open("wb") as output:
         return subprocess.Popen(
             command,
@@ -70,7 +72,7 @@ def _spawn(home: Home, log: Path) -> "subprocess.Popen[bytes]":
 
 
 def _refusal(exit_code: int, log: Path) -> StenellaError:
-    """What the child said, as if it had been said here."""
+    """What the supervisor said last, as if it had been said here."""
     lines = _last_lines(log)
     said = lines[-1].removeprefix("stenella: ") if lines else "it said nothing"
     return ERRORS.get(exit_code, Unreachable)(f"no cluster can be started: {said}")
@@ -84,6 +86,6 @@ def _last_words(log: Path) -> str:
 def _last_lines(log: Path) -> list[str]:
     try:
         text = log.read_text(encoding="utf-8", errors="replace")
-    except FileNotFoundError:  # another process is starting it
+    except FileNotFoundError:  # a `master start` by hand has no supervisor
         return []
     return text.splitlines()[-LAST_LINES:]

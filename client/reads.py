@@ -1,0 +1,143 @@
+"""What one can ask a cluster without changing it: the JSON documents of the command line.
+
+Apart from `Client` so that a command that only reads loads no loader of definitions.
+"""
+
+import secrets
+from os import PathLike
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from ..protocol.commands import (
+    DebugReply,
+    DebugRequest,
+    InstanceChanged,
+    InstanceList,
+    InstancePage,
+    InstanceRead,
+    InstanceWatch,
+    LogChunk,
+    LogRead,
+    StatusRead,
+)
+from ..protocol.states import WORKFLOW_FINAL, WorkflowState
+from .requester import LIMIT_S, Requester
+
+#: One long poll; the gateway holds a watch no longer than this.
+WATCH_S_MAX = 10.0
+#: One page of a log: some ten thousand lines, far below a command's limit.
+LOG_PAGE_BYTES = 1024 * 1024
+
+FINAL_STATES = frozenset(state.name for state in WORKFLOW_FINAL)
+
+
+def is_final(document: dict[str, Any]) -> bool:
+    """Whether the instance of this JSON document has ended."""
+    return document["state"] in FINAL_STATES
+
+
+def succeeded(document: dict[str, Any]) -> bool:
+    """Whether it ended well."""
+    return bool(document["state"] == WorkflowState.SUCCESS.name)
+
+
+def new_request_id() -> str:
+    """An id that no other request has."""
+    return secrets.token_hex(16)
+
+
+class Reads:
+    """Questions to the cluster of a home, or to the master at ``endpoint`` with that home's keys.
+
+    ``home``: a folder, else $STENELLA_HOME, else ~/.stenella. ``limit_s``: how long one request is
+    repeated. Nothing is connected before the first request. Not to be shared between threads.
+
+    Every request may raise `Unreachable` (nobody answers who could), `WaitTimeout` (the cluster is
+    there and has not answered within the limit; it may still do what was asked, and the same
+    request id gets its answer) and whatever error the master answers with.
+    """
+
+    def __init__(
+        self,
+        home: str | PathLike[str] | None = None,
+        endpoint: str | None = None,
+        *,
+        limit_s: float = LIMIT_S,
+    ) -> None:
+        self._requester = Requester(None if home is None else Path(home), endpoint, limit_s)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the connection; the next request makes a new one."""
+        self._requester.close()
+
+    def instances(self, limit: int = 50, before: int = 0) -> list[dict[str, Any]]:
+        """Newest first, without tasks; ``before`` an id: only older ones."""
+        request = InstanceList(request_id=new_request_id(), limit=limit, before=before)
+        page: list[dict[str, Any]] = self._requester.ask(request, InstancePage).page
+        return page
+
+    def show(self, workflow_instance_id: int) -> dict[str, Any]:
+        """One instance with its tasks; 0 is the newest. Raises `NotFound`."""
+        request = InstanceRead(
+            request_id=new_request_id(), workflow_instance_id=workflow_instance_id
+        )
+        page: dict[str, Any] = self._requester.ask(request, InstancePage).page
+        return page
+
+    def watch(self, workflow_instance_id: int, after: int, wait_s: float) -> dict[str, Any]:
+        """What changed after event ``after``: at once, or when something does, or when ``wait_s``
+        (10 s at most) is over.
+
+        ``{"instance": …, "counts": {state: n}, "tasks": […], "last": event}``; ``instance`` is
+        None where nothing has changed. Raises `NotFound`.
+        """
+        wait_s = min(wait_s, WATCH_S_MAX)
+        request = InstanceWatch(
+            request_id=new_request_id(),
+            workflow_instance_id=workflow_instance_id,
+            after=after,
+            wait_ms=round(wait_s * 1000),
+        )
+        return self._requester.ask(request, InstanceChanged, answered_after_s=wait_s).page
+
+    def log_page(self, task_instance_id: int, attempt: int = 0, offset: int = 0) -> LogChunk:
+        """Raw bytes of a log from ``offset``; attempt 0 is the current one. Raises `NotFound`."""
+        request = LogRead(
+            request_id=new_request_id(),
+            task_instance_id=task_instance_id,
+            attempt=attempt,
+            offset=offset,
+            limit=LOG_PAGE_BYTES,
+        )
+        return self._requester.ask(request, LogChunk)
+
+    def status(self) -> dict[str, Any]:
+        """Masters and workers."""
+        page: dict[str, Any] = self._requester.ask(
+            StatusRead(request_id=new_request_id()), InstancePage
+        ).page
+        return page
+
+    def mailboxes(self) -> list[dict[str, Any]]:
+        """What the actors of all nodes do."""
+        request = DebugRequest(request_id=new_request_id(), kind="mailboxes")
+        return self._requester.ask(request, DebugReply).rows
+
+    def trace(self, task_instance_id: int) -> list[dict[str, Any]]:
+        """Everything that happened to a task, oldest first. Raises `NotFound`."""
+        request = DebugRequest(
+            request_id=new_request_id(), kind="trace", task_instance_id=task_instance_id
+        )
+        return self._requester.ask(request, DebugReply).rows

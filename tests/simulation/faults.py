@@ -1,0 +1,47 @@
+"""The faults that come by themselves; those between two effects come from the nodes."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from .network import BOTH, TO_GUEST, TO_MASTER
+
+if TYPE_CHECKING:
+    from .world import World
+
+
+def begin(world: "World") -> None:
+    """Plan the first of each kind; each plans the next, until the world heals."""
+    options, random = world.options, world.random
+
+    def again(interval_ms: int, fault: Callable[[], None]) -> None:
+        if not interval_ms:
+            return
+
+        def strike() -> None:
+            if not world.healing:
+                fault()
+                world.after(random.randint(1, 2 * interval_ms), strike)
+
+        world.after(random.randint(1, 2 * interval_ms), strike)
+
+    def cut() -> None:
+        guest = random.choice([*world.workers, *world.clients])
+        way = random.choice((BOTH, TO_MASTER, TO_GUEST))
+        if guest.name not in world.network.cuts:
+            world.network.cut(guest, way, random.randint(1, options.cut_ms_max))
+
+    def jump() -> None:
+        node = random.choice([world.master, *world.workers])
+        node.wall_offset_ms += random.choice((-3_600_000, -5_000, 5_000, 3_600_000))
+        world.trace.add(world.now_ms, node.name, "jumps", node.wall_offset_ms)
+
+    def shut_down() -> None:
+        random.choice(world.clients).shut_down()
+
+    again(options.cut_interval_ms, cut)
+    again(options.clock_jump_ms, jump)
+    again(options.shutdowns, shut_down)
+    again(options.master_crash_ms, lambda: world.master.crash("SIGKILL"))
+    again(options.worker_crash_ms, lambda: random.choice(world.workers).crash("SIGKILL"))
+    again(options.warden_crash_ms, lambda: random.choice(world.workers).machine.kill_warden())
+    again(options.reboot_ms, lambda: random.choice(world.workers).reboot())

@@ -1,0 +1,24 @@
+"""What a world is built of; a planted bug puts something else in one of these places."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from stenella.actors import roles
+from stenella.actors.base import Actor
+from stenella.actors.turn import Turn
+from stenella.actors.worker.warden import Warden
+
+
+def same(actors: dict[str, Actor]) -> dict[str, Actor]:
+    """Actors as the role makes them."""
+    return actors
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The product's own, unless a test plants another."""
+
+    turn: type[Turn] = Turn
+    warden: type[Warden] = Warden
+    master_actors: Callable[..., dict[str, Actor]] = roles.master_actors
+    worker_actors: Callable[..., dict[str, Actor]] = roles.worker_actors

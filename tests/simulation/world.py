@@ -1,0 +1,121 @@
+"""One seed, one world: virtual time, a whole cluster, its load and its faults.
+
+One heap of (virtual ms, ticket), one `Random`; no thread, no sleep. First the safety phase with
+faults, then the healing phase in which everything must end; the checkers look at every commit,
+frame and process throughout.
+"""
+
+import heapq
+from collections.abc import Callable
+from random import Random
+
+from . import faults
+from .checkers import Checkers
+from .clients import Client
+from .master_node import MasterNode
+from .network import Network
+from .options import Options
+from .parts import Parts
+from .story import Trace, Violation
+from .worker_node import WorkerNode
+
+#: Everything must have ended so long after the faults have: the longest repeat (100 s) twice, and
+#: what tasks, retries and kills may take in between.
+HEAL_MS_MAX = 400_000
+LOOK_MS = 500  # between two looks whether everything has ended
+CLIENTS = 2
+
+
+class World:
+    """A cluster and what surrounds it."""
+
+    def __init__(self, options: Options, parts: Parts | None = None) -> None:
+        self.options = options
+        self.weather = options
+        self.parts = parts or Parts()
+        self.random = Random(options.seed + 1_000_003)
+        self.now_ms = 0
+        self.tickets = 0
+        self.heap: list[tuple[int, int, Callable[[], None]]] = []
+        self.trace = Trace()
+        self.healing = False
+        self.network = Network(self)
+        self.checkers = Checkers(self)
+        self.master = MasterNode(self)
+        self.workers = [WorkerNode(self, number + 1) for number in range(options.workers)]
+        self.clients = [Client(self, number + 1) for number in range(CLIENTS)]
+
+    # --- time -------------------------------------------------------------------------------------
+
+    def at(self, due_ms: int, action: Callable[[], None]) -> None:
+        """Do something at a time, after what was planned for it before."""
+        self.tickets += 1
+        heapq.heappush(self.heap, (due_ms, self.tickets, action))
+
+    def after(self, wait_ms: int, action: Callable[[], None]) -> None:
+        """Do something later."""
+        self.at(self.now_ms + wait_ms, action)
+
+    def run(self, until_ms: int) -> None:
+        """Let time pass."""
+        while self.heap and self.heap[0][0] <= until_ms:
+            self.now_ms, _, action = heapq.heappop(self.heap)
+            action()
+        self.now_ms = until_ms
+
+    # --- the two phases ---------------------------------------------------------------------------
+
+    def play(self) -> None:
+        """Both phases. Raises `Violation`."""
+        self.start()
+        self.run(self.options.safety_ms)
+        self.heal()
+        self.finish()
+
+    def start(self) -> None:
+        """Everything up, load and faults under way."""
+        self.master.start()
+        for worker in self.workers:
+            worker.start()
+        for client in self.clients:
+            client.start()
+        faults.begin(self)
+
+    def heal(self) -> None:
+        """No fault any more; who is down comes up by itself."""
+        self.healing = True
+        self.weather = self.options.healed()
+        self.network.cuts.clear()
+        self.trace.add(self.now_ms, "world", "heals")
+
+    def finish(self) -> None:
+        """Everything ends, and then everything works."""
+        self.run_until_quiet()
+        self.clients[0].probe(sum(worker.slots for worker in self.workers))
+        self.run_until_quiet()
+        self.checkers.at_end()
+
+    def run_until_quiet(self) -> None:
+        """Raises `Violation` where something has not ended in time."""
+        deadline_ms = self.now_ms + HEAL_MS_MAX
+        while unrest := self.checkers.unrest():
+            if self.now_ms >= deadline_ms:
+                what, task_instance_id = unrest
+                text = f"not within {HEAL_MS_MAX} ms: {what}"
+                raise Violation("I36 everything ends", text, task_instance_id)
+            self.run(self.now_ms + LOOK_MS)
+
+
+def play(options: Options, parts: Parts | None = None) -> World:
+    """A world played to its end. A `Violation` carries options and story as notes."""
+    world = World(options, parts)
+    try:
+        world.play()
+    except Violation as violation:
+        violation.add_note(f"seed {options.seed}, at {world.now_ms} ms; options: {options.text()}")
+        violation.add_note(world.trace.story(violation.task_instance_id))
+        raise
+    except AssertionError as bug:
+        bug.add_note(f"seed {options.seed}, at {world.now_ms} ms; options: {options.text()}")
+        raise
+    return world
