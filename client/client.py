@@ -5,7 +5,6 @@ restarts of the master too (``requester.py``).
 """
 
 import os
-import time
 from os import PathLike
 from typing import Any
 
@@ -13,14 +12,14 @@ import msgspec
 
 from ..protocol.codec import digest
 from ..protocol.commands import Answer, Shutdown, Stop, Submit
-from ..protocol.errors import NotFound, WaitTimeout, WorkflowFailed
+from ..protocol.errors import NotFound, WorkflowFailed
 from ..workflow import definition as definitions
 from ..workflow.definition import Definition
 from ..workflow.findings import Findings
 from ..workflow.parameters import start_params
 from ..workflow.validation import validate
 from .loading import installed_types, load
-from .reads import WATCH_S_MAX, Reads, is_final, new_request_id, succeeded
+from .reads import Reads, new_request_id, succeeded
 
 
 class Client(Reads):
@@ -107,19 +106,9 @@ class Instance:
         ``timeout`` in seconds; raises `WaitTimeout` after it, the instance goes on. Outlives
         restarts of the master.
         """
-        deadline = None if timeout is None else time.monotonic() + timeout
-        after = 0
-        while True:
-            left_s = WATCH_S_MAX if deadline is None else max(0.0, deadline - time.monotonic())
-            page = self._client.watch(self.id, after, left_s)
-            if page["instance"] is not None and is_final(page["instance"]):
-                return self._client.show(self.id)
-            after = page["last"]
-            if deadline is not None and time.monotonic() >= deadline:
-                raise WaitTimeout(
-                    f"workflow instance {self.id} has not ended after {timeout:g} s; it goes on: "
-                    f"`stenella wait {self.id}`"
-                )
+        for _page in self._client.changes(self.id, timeout):
+            pass
+        return self._client.show(self.id)
 
     def check(self) -> None:
         """Wait for its end; raises `WorkflowFailed` naming what failed unless it is SUCCESS."""

@@ -3,7 +3,10 @@
 Apart from `Client` so that a command that only reads loads no loader of definitions.
 """
 
+import math
 import secrets
+import time
+from collections.abc import Iterator
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
@@ -21,11 +24,16 @@ from ..protocol.commands import (
     LogRead,
     StatusRead,
 )
+from ..protocol.errors import WaitTimeout
 from ..protocol.states import WORKFLOW_FINAL, WorkflowState
 from .requester import LIMIT_S, Requester
 
 #: One long poll; the gateway holds a watch no longer than this.
 WATCH_S_MAX = 10.0
+#: Between two watches that were answered at once; people see ten changes a second at best.
+WATCH_PAUSE_S = 0.1
+#: A page with so many tasks is one of many: the next is asked for at once.
+PAGE_TASKS_MAX = 500
 #: One page of a log: some ten thousand lines, far below a command's limit.
 LOG_PAGE_BYTES = 1024 * 1024
 
@@ -111,6 +119,34 @@ class Reads:
             wait_ms=round(wait_s * 1000),
         )
         return self._requester.ask(request, InstanceChanged, answered_after_s=wait_s).page
+
+    def changes(
+        self, workflow_instance_id: int, timeout_s: float | None, tick_s: float = WATCH_S_MAX
+    ) -> Iterator[dict[str, Any]]:
+        """Answers of `watch`, one at least every ``tick_s``, until the instance has ended; the last
+        one is of its end. Raises `WaitTimeout` after ``timeout_s``; the instance goes on.
+
+        Asks at most ten times a second, more often only in an instance's first second: the end of
+        a short one is seen at once, and a long one costs the master little.
+        """
+        started = time.monotonic()
+        deadline = math.inf if timeout_s is None else started + timeout_s
+        after = 0
+        while True:
+            asked = time.monotonic()
+            page = self.watch(workflow_instance_id, after, min(tick_s, max(0.0, deadline - asked)))
+            yield page
+            if page["instance"] is not None and is_final(page["instance"]):
+                return
+            after, now = page["last"], time.monotonic()
+            if now >= deadline:
+                raise WaitTimeout(
+                    f"workflow instance {workflow_instance_id} has not ended after {timeout_s:g} s;"
+                    f" it goes on: `stenella wait {workflow_instance_id}`"
+                )
+            if len(page["tasks"]) < PAGE_TASKS_MAX:
+                pause_s = min(WATCH_PAUSE_S, WATCH_PAUSE_S * (now - started))
+                time.sleep(max(0.0, min(asked + pause_s, deadline) - now))
 
     def log_page(self, task_instance_id: int, attempt: int = 0, offset: int = 0) -> LogChunk:
         """Raw bytes of a log from ``offset``; attempt 0 is the current one. Raises `NotFound`."""

@@ -53,15 +53,20 @@ def up(workers: int, slots: int | None, detach: bool, embedded: bool) -> int:
 
     desired = supervisor.Desired(workers, slots)
     if embedded:
-        return supervisor.run(home, desired, EMBEDDED_LINGER_S, click.echo)
+        return supervisor.run(home, desired, EMBEDDED_LINGER_S, _say)
     if not supervisor.ask_for(home, desired):
         if not detach:
-            return supervisor.run(home, desired, None, click.echo)
+            return supervisor.run(home, desired, None, _say)
         arguments = ["--workers", str(workers)]
         arguments += [] if slots is None else ["--slots", str(slots)]
         ensure_cluster(home, arguments, lambda _text: None)
     _tell_status(home, workers)
     return 0
+
+
+def _say(line: str) -> None:
+    """Progress, not data: `up` prints data only about a cluster that was there."""
+    click.echo(line, err=True)
 
 
 def _tell_status(home: Home, workers: int) -> None:

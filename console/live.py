@@ -3,7 +3,6 @@
 A view is a context: it takes the terminal when it begins and leaves it clean when it ends.
 """
 
-import math
 import sys
 import time
 from types import TracebackType
@@ -17,7 +16,6 @@ from rich.table import Table
 from rich.text import Text
 
 from ..client.reads import Reads, is_final
-from ..protocol.errors import WaitTimeout
 from ..protocol.states import TASK_COUNTS_AS_RUNNING, TASK_FINAL, WAITING
 from .pages import COLOURS
 from .text import printable, span
@@ -64,20 +62,9 @@ def watch_until_end(
 
     Raises `WaitTimeout` after ``timeout_s``; the instance goes on.
     """
-    deadline = math.inf if timeout_s is None else time.monotonic() + timeout_s
-    after = 0
-    while True:
-        left_s = max(0.0, deadline - time.monotonic())
-        page = client.watch(workflow_instance_id, after, min(TICK_S, left_s))
+    for page in client.changes(workflow_instance_id, timeout_s, TICK_S):
         view.show(page)
-        if _has_ended(page):
-            return client.show(workflow_instance_id)
-        if time.monotonic() >= deadline:
-            raise WaitTimeout(
-                f"workflow instance {workflow_instance_id} has not ended after {timeout_s:g} s; "
-                f"it goes on: `stenella wait {workflow_instance_id}`"
-            )
-        after = page["last"]
+    return client.show(workflow_instance_id)
 
 
 def _has_ended(page: dict[str, Any]) -> bool:

@@ -115,7 +115,7 @@ def tasks(documents: Sequence[Document]) -> list[str]:
                 task["task_instance_id"],
                 task["name"],
                 task["state"],
-                task["attempt"],
+                task["attempt"] or None,  # 0: there was none
                 _seconds(duration_of(task)),
                 task["worker"],
                 task["reason"],
@@ -162,15 +162,24 @@ def status(document: Document) -> list[str]:
 
 def mailboxes(rows: Sequence[Document]) -> list[str]:
     """`debug mailboxes`."""
-    fields = ("node", "actor", "depth", "high_water", "held")
-    timings = ("oldest_ms", "handled", "busy_us_p99", "rejected")
-    head = ("NODE", "ACTOR", "DEPTH", "HIGH", "HELD", "OLDEST", "HANDLED", "P99 µs", "REJECTED")
-    return columns(head, [[row[field] for field in fields + timings] for row in rows])
+    head = ("NODE", "ACTOR", "DEPTH", "HIGH", "HELD", "OLDEST", "DONE", "P99 µs", "REJECTED")
+    fields = ("node", "actor", "depth", "high_water", "held", "oldest_ms", "handled")
+    return columns(
+        head,
+        [
+            (*(row[field] for field in fields), row["busy_us_p99"], _reasons(row["rejected"]))
+            for row in rows
+        ],
+    )
+
+
+def _reasons(rejected: Document) -> str:
+    return " ".join(f"{reason} {count}" for reason, count in rejected.items())
 
 
 def trace(rows: Sequence[Document]) -> list[str]:
     """`debug trace`: how a task came to where it is."""
-    head = ("NO", "AT", "EVENT", "FROM", "TO", "TRY", "DISPATCH", "SEQ", "ACTOR")
+    head = ("NO", "AT", "EVENT", "STATE", "ATTEMPT", "DISPATCH", "SEQ", "ACTOR")
     return columns(
         head,
         [
@@ -178,7 +187,6 @@ def trace(rows: Sequence[Document]) -> list[str]:
                 row["event_no"],
                 _clock(row["at"]),
                 row["event"],
-                _short(row["from"]),
                 _short(row["to"]),
                 row["attempt"],
                 row["dispatch_id"],
@@ -196,5 +204,5 @@ def _clock(epoch_s: float) -> str:
 
 
 def _short(state: str | None) -> str | None:
-    """The long names without what they share, so that nine columns fit."""
+    """The long names without what they share, so that the columns fit."""
     return None if state is None else state.removesuffix("_EXECUTION").removesuffix("_SUCCESS")

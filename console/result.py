@@ -40,8 +40,8 @@ def result(home: Home | None, document: Document, last_tasks: Sequence[str]) -> 
 
 def _told(task: Document, log_lines: Sequence[str]) -> list[str]:
     """A heading, the end of the log, and what the task handed on."""
-    why = ": ".join(printable(part) for part in (task["reason"], task["message"]) if part)
-    lines = ["", f"{task['name']}{' failed, ' + why if why else ''}"]
+    why = printable(task["message"] or task["reason"] or "")
+    lines = ["", f"{task['name']} {task['state']}: {why}" if why else task["name"]]
     lines += [f"  │ {printable(line)}" for line in log_lines]
     lines += [f"  {name} = {value_of(value)}" for name, value in task["outputs"].items()]
     return lines if len(lines) > 2 or why else []

@@ -10,10 +10,12 @@ import click
 
 from ..client.client import Client, Instance, check_params
 from ..client.loading import load
+from ..client.presence import is_held
 from ..client.reads import is_final, new_request_id, succeeded
 from ..client.script_file import SCRIPT_OPTIONS, ScriptOptions, pairs
+from ..home import endpoints
 from ..home.layout import Home, find_home, open_home
-from ..protocol.errors import RefusedInState, Unreachable
+from ..protocol.errors import RefusedInState, Unreachable, WaitTimeout
 from . import pages
 from .history import read
 from .live import make_view, watch_until_end
@@ -25,6 +27,7 @@ FAILED_EXIT = 1
 INTERRUPTED_EXIT = 130
 EMBEDDED = ("--embedded",)  # an `up` that leaves when it is idle
 STARTS_MAX = 3  # an embedded cluster may leave at the very moment we want to use it
+DEATH_S = 3.0  # without a word while nobody holds the home: its cluster was killed
 LIVE_LISTED_MAX = 50  # instances looked through for what keeps an embedded cluster up
 
 Document = dict[str, Any]
@@ -62,7 +65,7 @@ def run(file: str, params: tuple[str, ...], as_json: bool) -> int:
         number, is_ours = _start(
             home, lambda request_id: client.submit(definition, given, request_id, submit_dir)
         )
-        document, interrupted = _follow(client, number, tuple(needs))
+        document, interrupted = _follow(home, client, number, tuple(needs))
         if document is None:
             click.echo(f"it goes on: stenella wait {number}", err=True)
             return INTERRUPTED_EXIT
@@ -163,14 +166,13 @@ def _start(home: Home, submit_as: Callable[[str], Instance]) -> tuple[int, bool]
 
 
 def _follow(
-    client: Client, number: int, task_names: tuple[str, ...]
+    home: Home, client: Client, number: int, task_names: tuple[str, ...]
 ) -> tuple[Document | None, bool]:
     """The document at the end (None: the person lets it go on), and whether Ctrl-C came."""
     interrupted = False
     while True:
         try:
-            with make_view(task_names) as view:
-                return watch_until_end(client, number, view), interrupted
+            return _watch(home, number, task_names), interrupted
         except KeyboardInterrupt:
             if interrupted:
                 raise  # the stop is on the master's disk; the person does not want to wait
@@ -181,6 +183,26 @@ def _follow(
             interrupted = True
             with suppress(RefusedInState):  # it has ended meanwhile
                 client.stop(number)
+
+
+def _watch(home: Home, number: int, task_names: tuple[str, ...]) -> Document:
+    """The document at the end. A cluster that was killed is started again, one that was taken down
+    is not: that was somebody's wish. Raises `Unreachable` then.
+    """
+    with Client(home.root, limit_s=DEATH_S) as client:
+        while True:
+            with make_view(task_names) as view:
+                try:
+                    return watch_until_end(client, number, view)
+                except WaitTimeout:
+                    pass  # it is there and slow; the view says how long it has been silent
+                except Unreachable as error:
+                    if not is_held(home) and endpoints.read(home) is None:
+                        raise Unreachable(
+                            f"the cluster was taken down; workflow instance {number} goes on at "
+                            f"the next `stenella up --detach`, then `stenella wait {number}`"
+                        ) from error
+                    ensure_cluster(home, EMBEDDED, view.say)
 
 
 def _ask() -> str:

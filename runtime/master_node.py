@@ -23,7 +23,7 @@ from ..protocol.errors import RefusedInState
 from ..storage.journal import Journal, MasterStart
 from ..storage.queries import Queries
 from .link import RouterLink
-from .node import EXIT_OK, Node, clock_us, wall_ms
+from .node import EXIT_OK, Node, clock_us, link_limits, wall_ms
 from .zap import ZapServer
 
 log = logging.getLogger(__name__)

@@ -43,7 +43,7 @@ from ..protocol.rows import Batch, JournalNode
 from ..storage.worker_journal import JournalDamaged, WorkerJournal, set_aside
 from ..tasks.types import TaskType, offered
 from .link import DealerLink, Endpoint
-from .node import EXIT_OK, Node, clock_us, now_ms
+from .node import EXIT_OK, Node, clock_us, link_limits, now_ms
 from .warden_link import WardenLink
 
 log = logging.getLogger(__name__)

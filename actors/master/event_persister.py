@@ -110,6 +110,7 @@ class EventPersister:
         self.tasks: dict[int, TaskInstanceRow] = {}
         self.waiting: dict[int, list[Waiting]] = {}  # task instance id → behind its load
         self.judging: dict[str, Judging] = {}
+        self.boots: dict[str, str] = {}  # worker → the boot that was judged last
 
     def held(self) -> int:
         """Callbacks and listings behind a load."""
@@ -243,6 +244,11 @@ class EventPersister:
         if row is None or row.state != T.SUBMITTED_SUCCESS:
             ctx.tell("dispatcher", NotPlaced(place.worker, place.dispatch_id))
             return
+        if self.boots.get(place.worker, place.boot) != place.boot:
+            # Decided before a new boot was judged: what goes to the old one is never heard of.
+            ctx.tell("dispatcher", NotPlaced(place.worker, place.dispatch_id))
+            ctx.tell("dispatcher", self._ready(row, first=True))
+            return
         row.state, row.worker, row.boot = T.DISPATCH, place.worker, place.boot
         row.dispatch_id, row.seq, row.eligible_at = place.dispatch_id, 0, 0
         self._record(row, E.DISPATCH, T.SUBMITTED_SUCCESS, ctx, actor="dispatcher")
@@ -357,6 +363,7 @@ class EventPersister:
         """All rows are known: verdicts first, so that the Welcome leaves before any request."""
         judge = judging.judge
         del self.judging[judge.worker]
+        self.boots[judge.worker] = judge.boot
         listed = [r for r in judge.attempts if r.task_instance_id in self.tasks]
         verdicts = [*judging.verdicts, *(self._verdict(r, judge) for r in listed)]
         ctx.tell("registry", Verdicts(judge.worker, judge.boot, verdicts))

@@ -139,6 +139,10 @@ class Registry:
             return  # else: a late frame of a former life
         if known is None:
             known = self.workers[register.worker] = Known(_row(register, ctx.wall_ms))
+        is_new = known.boot != register.boot
+        if is_new:  # until it is welcomed nothing may be placed there, least of all on the old boot
+            known.boot = ""
+            ctx.tell("dispatcher", WorkerSilent(register.worker))
         known.asking, known.asking_peer = register, ctx.peer
         ctx.tell(
             "event_persister",
@@ -147,7 +151,7 @@ class Registry:
                 register.boot,
                 known.row.journal == register.journal
                 and known.row.kernel_boot == register.kernel_boot,
-                known.boot != register.boot,
+                is_new,
                 register.attempts,
             ),
         )
@@ -197,6 +201,8 @@ class Registry:
         known.row, known.boot, known.peer = row, register.boot, known.asking_peer
         known.late, known.drained, known.draining = False, False, False
         known.heard_ms = ctx.now_ms
+        busy = sum(1 for attempt in register.attempts if attempt.phase != "ended")
+        known.free_slots = max(0, register.slots - busy)
         ctx.write(row)
         ctx.send(
             known.peer,

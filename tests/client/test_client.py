@@ -285,6 +285,18 @@ def test_wait_gives_up_at_its_time_and_says_that_the_instance_goes_on(
         client.instance(7).wait(timeout=0)
 
 
+@pytest.mark.slow
+def test_a_busy_instance_is_not_watched_more_than_ten_times_a_second(
+    open_door: Open, client: Client
+) -> None:
+    door = open_door(run_of(["RUNNING_EXECUTION"]))
+
+    with pytest.raises(WaitTimeout):
+        client.instance(7).wait(timeout=1)
+
+    assert len(door.requests) < 200  # ever slower in its first second; else some thousands
+
+
 def test_check_names_what_failed(open_door: Open, client: Client) -> None:
     open_door(run_of(["FAILURE"]))
 

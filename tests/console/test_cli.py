@@ -166,4 +166,4 @@ def test_public_names_of_the_package_are_there_when_asked_for() -> None:
         assert getattr(stenella, name) is not None
     assert stenella.Refused.exit_code == 6
     with pytest.raises(AttributeError):
-        _ = stenella.bogus  # type: ignore[attr-defined]
+        _ = stenella.bogus

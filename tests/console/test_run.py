@@ -180,7 +180,7 @@ def test_a_run_that_fails_shows_what_failed_and_its_last_words(
     outcome = call("run", file, "-p", "day=1")
 
     assert outcome.code == 1
-    assert "load failed, exit_nonzero: it ended with 3\n" in outcome.out
+    assert "load FAILURE: it ended with 3\n" in outcome.out
     assert "  │ \\x1b[31mno such table\n" in outcome.out
 
 

@@ -164,20 +164,23 @@ def test_a_second_warden_in_a_folder_ends_at_once(worker: Worker, folder: Path) 
 
 
 @pytest.mark.slow
-def test_a_disk_that_refuses_holds_back_the_end_but_not_the_kill(
+def test_a_disk_that_refuses_holds_back_starts_and_facts_but_not_a_kill(
     worker: Worker, folder: Path
 ) -> None:
     worker.start(1, "/bin/sleep", "1000")
     pid = worker.wait("begun", 1)["pid"]
     warden = psutil.Process(warden_pid(folder))
-    warden.rlimit(psutil.RLIMIT_FSIZE, ((folder / "warden.log").stat().st_size, -1))
+    warden.rlimit(psutil.RLIMIT_FSIZE, ((folder / "warden.log").stat().st_size + 10, -1))
+    worker.start(2, "/bin/sh", "-c", "touch began")
     worker.post("kill", dispatch_id=1, intent="person", grace_ms=60_000)
     wait_until(lambda: gone(pid))
-    assert not worker.heard("ended", 1)
+    assert phase_of(worker, 1) == "begun"
+    assert not (folder / "began").exists()
 
     warden.rlimit(psutil.RLIMIT_FSIZE, (-1, -1))
 
     assert worker.wait("ended", 1)["intent"] == "person"
+    assert worker.wait("ended", 2)["code"] == 0
 
 
 def test_a_folder_with_a_long_name_is_served(tmp_path: Path) -> None:

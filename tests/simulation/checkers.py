@@ -1,0 +1,168 @@
+"""The checkers: outside the system, at its databases, its wire and its processes.
+
+They know the invariants of reliability.md section 3 and DESIGN's contracts, no actor's state; only
+at the end, when everything is to be quiet, they ask the actors what they hold back.
+"""
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from stenella.protocol.commands import (
+    Answer,
+    Command,
+    TaskExecuteRequest,
+    TaskExecuteRequestAck,
+    TaskExecuteResponse,
+    TaskExecuteResponseAck,
+    TaskExecuteRunning,
+    TaskExecuteRunningAck,
+    TaskKillRequest,
+    TaskKillResponse,
+    WorkerRegister,
+    WorkerWelcome,
+)
+from stenella.protocol.rows import Batch
+from stenella.protocol.states import WORKFLOW_FINAL
+from stenella.workflow.references import Reference, pieces
+
+from .journals import Journals
+from .processes import Processes
+from .rows import Rows
+from .story import Violation
+
+if TYPE_CHECKING:
+    from .machine import Process
+    from .node import Node
+    from .worker_node import WorkerNode
+    from .world import World
+
+
+class Checkers:
+    """What the world shows them, step by step."""
+
+    def __init__(self, world: "World") -> None:
+        self.world = world
+        self.rows = Rows(world)
+        self.journals = Journals()
+        self.processes = Processes(world, self.rows, self.journals)
+
+    # --- commits ----------------------------------------------------------------------------------
+
+    def on_master_commit(self) -> None:
+        """Every row that changed is looked at."""
+        self.rows.look()
+        for row in self.rows.just_ended:
+            self.processes.none_is_left_of(row)
+
+    def on_worker_commit(self, node: "WorkerNode", batch: Batch) -> None:
+        """What has left the journal was allowed to."""
+        self.journals.look(node)
+
+    # --- the wire ---------------------------------------------------------------------------------
+
+    def on_send(self, node: "Node", commands: list[Command]) -> None:
+        """I6 and its like: what is said is on disk."""
+        for command in commands:
+            match command:
+                case TaskExecuteRunningAck(outcome="ok") | TaskExecuteResponseAck(outcome="ok"):
+                    self._committed_callback(command)
+                case TaskExecuteRequest():
+                    self._committed_dispatch(command)
+                    self._parents_outputs(command)
+                case TaskKillRequest() if command.dispatch_id not in self.rows.kills:
+                    raise Violation("I6 kill on disk", f"{command}", command.task_instance_id)
+                case WorkerWelcome(judged=True) if command.to_boot not in self.rows.boots():
+                    raise Violation("§5 worker row before its Welcome", f"{command}")
+                case Answer():
+                    self.on_answer(command)
+                case TaskExecuteRequestAck() | TaskExecuteRunning() | TaskExecuteResponse():
+                    self.journals.journalled(node.name, command)
+                case TaskKillResponse():
+                    self.processes.on_kill_answer(node.name, command)
+                case WorkerRegister() if node.boot not in self.journals.met_warden:
+                    raise Violation("§6 the warden answers before the Register", f"{command}")
+
+    def on_arrival(self, node: "Node", commands: list[Command]) -> None:
+        """What a worker has been told."""
+        if node is not self.world.master:
+            self.journals.told(node.name, commands)
+
+    def on_answer(self, answer: Answer) -> None:
+        """I1: what was acknowledged is there, with its intent."""
+        number = answer.result.get("workflow_instance_id")
+        if number is None:
+            return
+        if number not in self.rows.instances or not self.rows.has_intent(answer.request_id):
+            raise Violation("I1 no lost submission", f"{answer}")
+        self.rows.acknowledged[number] = answer.request_id
+
+    def _committed_callback(self, ack: TaskExecuteRunningAck | TaskExecuteResponseAck) -> None:
+        applied = self.rows.seqs.get((ack.task_instance_id, ack.dispatch_id), 0)
+        if applied < ack.seq:
+            text = f"{ack} while seq {applied} is on disk"
+            raise Violation("I6 ack only after commit", text, ack.task_instance_id)
+
+    def _committed_dispatch(self, request: TaskExecuteRequest) -> None:
+        event = self.rows.dispatches.get(request.dispatch_id)
+        asked = request.task_instance_id, request.attempt
+        if event is None or (event["task_instance_id"], event["attempt"]) != asked:
+            text = f"{request} before its DISPATCH"
+            raise Violation("I6 placed before sent", text, request.task_instance_id)
+
+    def _parents_outputs(self, request: TaskExecuteRequest) -> None:
+        """I21: exactly the committed outputs of the parents."""
+        instance = self.rows.instances[request.workflow_instance_id]
+        definition, graph = self.rows.definition(instance)
+        (task,) = (task for task in definition.tasks if task.name == request.task)
+        for name, text in task.params.items():
+            (piece,) = pieces(str(text))
+            assert isinstance(piece, Reference)
+            assert piece.task is not None
+            parent = self.rows.tasks_of[instance["id"]][graph.index[piece.task]]
+            if request.params[name] != json.loads(parent["outputs"])[piece.name]:
+                raise Violation("I21 outputs", f"{name} of {request}", request.task_instance_id)
+
+    # --- processes --------------------------------------------------------------------------------
+
+    def on_hello_answered(self, node: "WorkerNode") -> None:
+        """The warden has told this life what there is."""
+        self.journals.met_warden.add(node.boot)
+
+    def on_spawn(self, node: "WorkerNode", process: "Process") -> None:
+        """A task's command begins."""
+        self.processes.on_spawn(node, process)
+
+    def on_end(self, node: "WorkerNode", process: "Process") -> None:
+        """A process is no more."""
+        self.processes.on_end(process)
+
+    def on_record(self, node: "WorkerNode", record: dict[str, Any]) -> None:
+        """The warden's log has a line more."""
+        self.processes.on_record(record)
+
+    # --- the end ----------------------------------------------------------------------------------
+
+    def unrest(self) -> tuple[str, int] | None:
+        """What has not ended yet, and a task that it concerns; None if all is quiet (I35, I36)."""
+        world = self.world
+        for client in world.clients:
+            if client.to_submit or client.pending:
+                waiting = list(client.pending) or "submits to come"
+                return f"{client.name} waits for {waiting}", 0
+        for instance in self.rows.instances.values():
+            if instance["state"] not in WORKFLOW_FINAL:
+                tasks = self.rows.tasks_of.get(instance["id"], {}).values()
+                live = [task["id"] for task in tasks if task["end_time"] is None]
+                return f"instance {instance['id']} is live, tasks {live}", (live or [0])[0]
+        for node in [world.master, *world.workers]:
+            if node.mailboxes is None or not node.alive:
+                return f"{node.name} is down", 0
+            for name, counted in node.mailboxes.counted.items():
+                if counted.held():
+                    return f"{name} of {node.name} holds back {counted.held()}", 0
+        return self.journals.left(world.workers) or self.processes.left(world.workers)
+
+    def at_end(self) -> None:
+        """What can only be judged when everything is over."""
+        self.rows.at_end()
+        self.processes.at_end()

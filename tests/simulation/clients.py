@@ -1,0 +1,231 @@
+"""Clients of the world: they ask, repeat until they are answered, and hold the master to its word."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from stenella.protocol.codec import CommandDecoder, decode_header, digest, encode_frames
+from stenella.protocol.commands import (
+    Answer,
+    Command,
+    InstanceChanged,
+    InstanceList,
+    InstancePage,
+    InstanceRead,
+    InstanceWatch,
+    LogRead,
+    Refused,
+    Request,
+    Shutdown,
+    StatusRead,
+    Stop,
+    Submit,
+    ToClient,
+)
+from stenella.workflow import definition as definitions
+from stenella.workflow.definition import Definition
+
+from .network import Link
+from .node import CLUSTER
+from .story import Violation
+from .workflows import wide, workflow
+
+if TYPE_CHECKING:
+    from .world import World
+
+REPEAT_MS = (1_000, 2_000, 3_000, 5_000)
+#: The master takes nothing now; the same request may come again.
+PASSING = ("busy", "storage_stalled", "shutting_down", "worker_away")
+WATCH_MS = 10_000
+_decoder: CommandDecoder[ToClient] = CommandDecoder(ToClient)
+
+
+class Pending:
+    """A request without an answer."""
+
+    def __init__(self, request: Request, then: Callable[[Command], None]) -> None:
+        self.request = request
+        self.then = then
+        self.sent = 0
+
+
+class Client:
+    """A program that submits its share of the workflows, watches them and sometimes stops them."""
+
+    side = b"c"
+    alive = True
+    life = 1
+
+    def __init__(self, world: "World", number: int) -> None:
+        self.world = world
+        self.name = f"client-{number}"
+        self.link: Link | None = None
+        self.numbers = 0
+        self.pending: dict[str, Pending] = {}
+        self.answers: dict[str, Command] = {}  # of intents, by request id
+        self.to_submit = 0
+
+    def start(self) -> None:
+        """Connect, and plan the load."""
+        self.world.network.dial(self)
+        options, random = self.world.options, self.world.random
+        share = [n for n in range(options.instances) if n % 2 == int(self.name[-1]) % 2]
+        self.to_submit = len(share)
+        for number in share:
+            made = workflow(random, options, number)
+            self.world.after(
+                random.randint(0, options.safety_ms // 2), lambda made=made: self.submit(made)
+            )
+
+    # --- intents ----------------------------------------------------------------------------------
+
+    def submit(self, made: Definition) -> None:
+        """Start a workflow, watch it, perhaps stop it."""
+        body = definitions.encode(made)
+        request = Submit(
+            request_id=self._id("submit"),
+            digest=digest(b"Submit", body),
+            definition=body,
+            params={},
+        )
+        self.to_submit -= self.to_submit > 0
+        self.ask(request, lambda answer: self._submitted(request, answer))
+
+    def _submitted(self, request: Submit, answer: Command) -> None:
+        if not isinstance(answer, Answer):
+            raise Violation("a sound workflow is taken", f"{answer}")
+        number = answer.result["workflow_instance_id"]
+        options, random = self.world.options, self.world.random
+        self.watch(number, 0)
+        if random.random() < options.doubles:
+            wait_ms = random.randint(0, 10_000)
+            self.world.after(wait_ms, lambda: self.ask(request, lambda again: None))
+            other = Stop(request_id=request.request_id, digest="x", workflow_instance_id=number)
+            self.world.after(wait_ms + 10_000, lambda: self._reuse(other))
+        if random.random() < options.stops:
+            self.world.after(random.randint(0, 8_000), lambda: self.stop(number))
+
+    def _reuse(self, other: Stop) -> None:
+        """The id of a request for something else must be refused."""
+
+        def judge(answer: Command) -> None:
+            if not isinstance(answer, Refused) or answer.code != "reused":
+                raise Violation("I10 same id, other digest is refused", f"{answer}")
+
+        if other.request_id not in self.pending:
+            self.ask(other, judge)
+
+    def stop(self, number: int) -> None:
+        """Stop an instance; it may have ended."""
+        body = digest(b"Stop", str(number).encode())
+        request = Stop(request_id=self._id("stop"), digest=body, workflow_instance_id=number)
+
+        def judge(answer: Command) -> None:
+            if isinstance(answer, Refused) and answer.code != "refused":
+                raise Violation("a stop is carried out or says why not", f"{answer}")
+
+        self.ask(request, judge)
+
+    def shut_down(self) -> None:
+        """Take the cluster down; its supervisor starts it again."""
+        random = self.world.random
+        wait_ms, keep = random.choice((0, 3_000)), random.random() < 0.3
+        request = Shutdown(request_id=self._id("down"), wait_ms=wait_ms, keep=keep)
+        self._send(request)  # once: repeated, it would take down the next cluster too
+
+    def probe(self, slots: int) -> None:
+        """After the healing: every slot works."""
+        self.submit(wide(slots))
+
+    # --- reads ------------------------------------------------------------------------------------
+
+    def watch(self, number: int, after: int) -> None:
+        """Until the instance has ended."""
+        wait_ms = self.world.random.choice((1_000, WATCH_MS))
+        request = InstanceWatch(
+            request_id=self._id("watch"), workflow_instance_id=number, after=after, wait_ms=wait_ms
+        )
+
+        def look(answer: Command) -> None:
+            assert isinstance(answer, InstanceChanged), answer
+            page = answer.page
+            if page["instance"] is None or page["instance"]["end_time"] is None:
+                self.watch(number, page["last"])
+            else:
+                self.look_around(number, page)
+
+        self.ask(request, look)
+
+    def look_around(self, number: int, page: dict[str, Any]) -> None:
+        """What else people read."""
+
+        def same_end(answer: Command) -> None:
+            assert isinstance(answer, InstancePage), answer
+            if answer.page["state"] != page["instance"]["state"]:
+                raise Violation("I4 terminal is final", f"{answer.page} after {page}")
+
+        read = InstanceRead(request_id=self._id("read"), workflow_instance_id=number)
+        self.ask(read, same_end)
+        self.ask(InstanceList(request_id=self._id("list"), limit=5), lambda answer: None)
+        self.ask(StatusRead(request_id=self._id("status")), lambda answer: None)
+        if page["tasks"]:
+            task = page["tasks"][0]["task_instance_id"]
+            log = LogRead(request_id=self._id("log"), task_instance_id=task, attempt=0, offset=0, limit=9)
+            self.ask(log, lambda answer: None)
+
+    # --- one request until its answer -------------------------------------------------------------
+
+    def _id(self, what: str) -> str:
+        self.numbers += 1
+        return f"{self.name}-{what}-{self.numbers}"
+
+    def ask(self, request: Request, then: Callable[[Command], None]) -> None:
+        """Send until answered."""
+        self.pending[request.request_id] = Pending(request, then)
+        self._repeat(self.pending[request.request_id])
+
+    def _repeat(self, pending: Pending) -> None:
+        if self.pending.get(pending.request.request_id) is not pending:
+            return
+        self._send(pending.request)
+        wait_ms = REPEAT_MS[min(pending.sent, len(REPEAT_MS) - 1)]
+        if isinstance(pending.request, InstanceWatch):
+            wait_ms += pending.request.wait_ms
+        pending.sent += 1
+        self.world.after(wait_ms, lambda: self._repeat(pending))
+
+    def _send(self, request: Request) -> None:
+        (body,) = encode_frames(CLUSTER, self.name, f"{self.name}-boot", [request])
+        self.world.trace.add(self.world.now_ms, self.name, "asks", request)
+        self.world.network.to_master(self, body)
+
+    def link_changed(self, up: bool) -> None:
+        """A new connection: ask again at once."""
+        if up:
+            for pending in list(self.pending.values()):
+                self._send(pending.request)
+
+    def take_frame(self, peer: bytes, sender: str, body: bytes) -> None:
+        """Answers."""
+        good, bad = _decoder.decode(decode_header(body, CLUSTER).commands)
+        assert not bad, bad
+        self.world.trace.add(self.world.now_ms, self.name, "receives", *good)
+        for answer in good:
+            self._take(answer)
+
+    def _take(self, answer: Answer | Refused | Any) -> None:
+        request_id = answer.request_id
+        if isinstance(answer, Refused) and answer.code in PASSING:
+            return
+        if isinstance(answer, Answer):
+            first = self.answers.setdefault(request_id, answer)
+            if first != answer:
+                raise Violation("I10 same id, same answer", f"{first}, then {answer}")
+            self.world.checkers.on_answer(answer)
+        pending = self.pending.get(request_id)
+        if pending is None:
+            return
+        wants_refusal = isinstance(pending.request, Stop) and request_id in self.answers
+        if wants_refusal and isinstance(answer, Answer) and "submit" in request_id:
+            return  # a late copy of the first answer
+        del self.pending[request_id]
+        pending.then(answer)

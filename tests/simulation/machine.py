@@ -1,0 +1,152 @@
+"""A worker's machine: processes with a life of their own, files that survive, and the warden's.
+
+A process runs the plan that its script is (see `workflows.py`), whoever may have died around it.
+"""
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from .warden_process import WardenProcess
+
+if TYPE_CHECKING:
+    from .worker_node import WorkerNode
+    from .world import World
+
+KILL, TERM = 9, 15
+#: KILL takes effect at once as a rule, later in an uninterruptible sleep.
+DYING_MS_MAX = 5
+WARDEN_START_MS = 60
+Fields = dict[str, Any]
+
+
+class Process:
+    """One process; ``start`` is the warden's order that it came from."""
+
+    def __init__(self, pid: int, start: Fields, main: bool) -> None:
+        self.pid = pid
+        self.start_ticks = pid * 7
+        self.start = start
+        self.main = main
+        self.plan: Fields = json.loads(start["argv"][1])
+        self.alive = True
+        self.dying = False
+        self.parent: WardenProcess | None = None
+
+
+class Machine:
+    """What is left when every process of ours has died: the rest of the processes, and the disk."""
+
+    def __init__(self, world: "World", node: "WorkerNode") -> None:
+        self.world = world
+        self.node = node
+        self.boots = 0
+        self.pids = 100
+        self.processes: dict[int, Process] = {}  # living ones
+        self.spawns: dict[int, int] = {}  # task instance id → how often
+        self.folders: dict[int, Fields] = {}  # dispatch id → outputs written
+        self.log: list[str] = []  # warden.log
+        self.warden: WardenProcess | None = None
+
+    @property
+    def kernel_boot(self) -> str:
+        """Changes with a reboot."""
+        return f"kernel-{self.boots}"
+
+    # --- the warden -------------------------------------------------------------------------------
+
+    def start_warden(self) -> WardenProcess:
+        """Start one where there is none."""
+        assert self.warden is None
+        self.warden = WardenProcess(self.world, self)
+        return self.warden
+
+    def kill_warden(self) -> None:
+        """SIGKILL: its children go on without parent."""
+        if self.warden is not None:
+            self.warden.die()
+
+    def warden_ended(self) -> None:
+        """It is gone, by itself or not."""
+        self.warden = None
+        for process in self.processes.values():
+            process.parent = None
+
+    def reboot(self) -> None:
+        """Nothing of the running survives."""
+        self.kill_warden()
+        for process in list(self.processes.values()):
+            process.alive = False
+            self.world.checkers.on_end(self.node, process)
+        self.processes.clear()
+        self.boots += 1
+
+    # --- processes --------------------------------------------------------------------------------
+
+    def spawn(self, start: Fields) -> Process | None:
+        """A main process; None if it cannot be started."""
+        number = start["task_instance_id"]
+        tries = self.spawns[number] = self.spawns.get(number, 0) + 1
+        process = self._new(start, main=True)
+        if process.plan["odd"] == "spawn":
+            del self.processes[process.pid]
+            return None
+        self.world.checkers.on_spawn(self.node, process)
+        plan = process.plan
+        duration_ms = plan.get("at_least_ms", 0) + self.world.random.randint(0, plan["ms"])
+        code = 1 if tries <= plan["fails"] else 0
+        self.world.after(duration_ms, lambda: self._finish(process, code))
+        return process
+
+    def _new(self, start: Fields, main: bool) -> Process:
+        self.pids += 1
+        process = self.processes[self.pids] = Process(self.pids, start, main)
+        process.parent = self.warden
+        return process
+
+    def _finish(self, process: Process, code: int) -> None:
+        if not process.alive:
+            return
+        start = process.start
+        if code == 0 and process.plan["odd"] != "outputs":
+            value = f"{start['task_instance_id']}.{start['attempt']}"
+            if process.plan["odd"] == "text":
+                value += "\0"
+            self.folders[start["dispatch_id"]] = dict.fromkeys(process.plan["outputs"], value)
+        if process.plan["litters"]:
+            self._new(start, main=False)
+        self.end(process, code, None)
+
+    def end(self, process: Process, code: int | None, signal: int | None) -> None:
+        """It is dead; its parent, if it has one, will reap it."""
+        if not process.alive:
+            return
+        process.alive = False
+        del self.processes[process.pid]
+        self.world.checkers.on_end(self.node, process)
+        self.note("exits", process, f"code={code} signal={signal}")
+        if process.main and process.parent is not None:
+            process.parent.reap(process, code, signal)
+
+    def terminate(self, process: Process) -> None:
+        """TERM, which it may ignore."""
+        if not process.plan["deaf"]:
+            wait_ms = self.world.random.randint(0, 300)
+            self.world.after(wait_ms, lambda: self.end(process, None, TERM))
+
+    def kill(self, process: Process) -> None:
+        """KILL."""
+        if not process.dying:
+            process.dying = True
+            wait_ms = self.world.random.randint(0, DYING_MS_MAX)
+            self.world.after(wait_ms, lambda: self.end(process, None, KILL))
+
+    def carrying(self, marker: str) -> list[Process]:
+        """Living processes of one attempt."""
+        return [p for p in self.processes.values() if p.start["marker"] == marker]
+
+    def note(self, kind: str, process: Process, text: str) -> None:
+        """Write into the trace."""
+        about = {name: process.start[name] for name in ("task_instance_id", "dispatch_id")}
+        self.world.trace.add(
+            self.world.now_ms, self.node.name, kind, about | {"pid": process.pid}, text
+        )

@@ -1,0 +1,81 @@
+"""I32 from outside: what was offered to a node's actors was received, waits, or was refused.
+
+Stands between the turn and the actors and counts what passes.
+"""
+
+from typing import Any
+
+from stenella.actors.base import Actor, Boot, Context
+from stenella.actors.turn import Turn
+
+from .story import Violation
+
+#: It sends itself the rest of long work, which waits like what was offered.
+SENDS_ITSELF = "workflow_executor"
+
+
+class Counted:
+    """An actor, and how much it received."""
+
+    def __init__(self, actor: Actor) -> None:
+        self.actor = actor
+        self.received = 0
+        self.waiting: dict[int, Any] = {}  # offered and not yet received, by identity
+        self.refused = 0
+
+    def receive(self, message: Any, ctx: Context) -> None:
+        """Pass it on."""
+        self.received += 1
+        self.waiting.pop(id(message), None)
+        self.actor.receive(message, ctx)
+
+    def held(self) -> int:
+        """As the actor says."""
+        return self.actor.held()
+
+
+class Mailboxes:
+    """The counted actors of one life of a node."""
+
+    def __init__(self, actors: dict[str, Actor]) -> None:
+        self.counted = {name: Counted(actor) for name, actor in actors.items()}
+        self.boots = len(actors)
+
+    @property
+    def actors(self) -> dict[str, Actor]:
+        """To be given to the turn."""
+        return dict(self.counted)
+
+    @property
+    def handled(self) -> int:
+        """Messages received by all actors."""
+        return sum(counted.received for counted in self.counted.values())
+
+    def watch(self, turn: Turn) -> None:
+        """The turn that these actors are in; it has offered each a `Boot` itself."""
+        self.turn = turn
+        for counted in self.counted.values():
+            boot = Boot()
+            counted.waiting[-1] = boot
+
+    def offered(self, actor: str, message: Any, why_not: str) -> None:
+        """Something was offered and taken, or not."""
+        counted = self.counted[actor]
+        if why_not:
+            counted.refused += 1
+        else:
+            counted.waiting[id(message)] = message
+
+    def check(self) -> None:
+        """After a turn. Raises `Violation`."""
+        for name, counted in self.counted.items():
+            box = self.turn.mailboxes[name]
+            if counted.received:
+                counted.waiting.pop(-1, None)  # its Boot came first
+            fits = box.depth == len(counted.waiting) or (
+                name == SENDS_ITSELF and box.depth > len(counted.waiting)
+            )
+            if box.handled != counted.received or not fits:
+                raise Violation("I32 mailbox conservation", f"{name} has lost messages")
+            if sum(box.rejected.values()) != counted.refused:
+                raise Violation("I32 mailbox conservation", f"{name} refused without a reason")

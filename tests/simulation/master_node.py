@@ -1,0 +1,85 @@
+"""The master of a world: journal in memory, routes for workers and clients."""
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from stenella.actors.base import Leave, PeerLost, Withdraw
+from stenella.actors.roles import MASTER_ROUTES
+from stenella.protocol.codec import CommandDecoder
+from stenella.protocol.commands import FromClient, FromWorker
+from stenella.protocol.rows import Batch
+from stenella.storage.journal import Journal
+from stenella.storage.queries import Queries
+
+from .node import CLUSTER, HEARTBEAT_MS, Node
+
+if TYPE_CHECKING:
+    from .world import World
+
+_from_worker: CommandDecoder[FromWorker] = CommandDecoder(FromWorker)
+_from_client: CommandDecoder[FromClient] = CommandDecoder(FromClient)
+
+
+class MasterNode(Node):
+    """All lives of the master over one database."""
+
+    def __init__(self, world: "World") -> None:
+        super().__init__(world, "master")
+        self.journal = Journal.open(None)
+        self.queries = Queries(self.journal.connection)
+
+    def start(self) -> None:
+        """Begin a life: the next epoch."""
+        boot = self.new_boot()
+        started = self.journal.start(boot, self.life, self.wall_ms(), CLUSTER)
+        actors = self.world.parts.master_actors(
+            master=started.master,
+            epoch=started.epoch,
+            endpoint="",
+            pid=self.life,
+            heartbeat_ms=HEARTBEAT_MS,
+            kill_grace_ms=self.world.options.kill_grace_ms,
+        )
+        counters = msgspec.structs.replace(started.counters)
+        self.rise(actors, commit_no=started.commit_no, counters=counters, recovering=True)
+
+    def gone(self) -> None:
+        """Its connections break."""
+        self.world.network.master_gone()
+
+    def take_frame(self, peer: bytes, sender: str, body: bytes) -> None:
+        """A frame from a worker or a client."""
+        decoder: CommandDecoder[Any] = _from_worker if peer[:1] == b"w" else _from_client
+        self.take_body(peer, sender, body, decoder, MASTER_ROUTES)
+
+    def lost_peer(self, peer: bytes) -> None:
+        """A frame was posted to a connection that is gone."""
+        self.offer("registry", PeerLost(peer))
+
+    def commit(self, batch: Batch) -> None:
+        """Write, and let the checkers look."""
+        self.journal.commit(batch)
+        self.world.checkers.on_master_commit()
+
+    def load(self, name: str, key: tuple[Any, ...]) -> list[Any]:
+        """Rows for an actor."""
+        return self.journal.load(name, key)
+
+    def ask(self, name: str, key: tuple[Any, ...]) -> Any:
+        """A document for people."""
+        return self.queries.ask(name, key)
+
+    def post(self, peer: bytes, body: bytes) -> None:
+        """To a worker's or a client's connection."""
+        self.world.network.to_guest(peer, body)
+
+    def perform(self, actor: str, effect: Any) -> None:
+        """The effects that only a master has."""
+        match effect:
+            case Withdraw():
+                return
+            case Leave():
+                self.leave()
+            case _:
+                raise AssertionError(effect)

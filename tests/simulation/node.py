@@ -1,0 +1,340 @@
+"""A node of the world: the real turn and actors, performed as `runtime/node.py` performs them.
+
+A crash drops the actors and whatever is not committed; it may come between any two effects, and
+between a commit and what it releases.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from stenella.actors.base import Actor, Loaded, OnDisk, Queried, TellWhenOnDisk
+from stenella.actors.turn import Limits, Load, Perform, Query, Released, Send, Turn
+from stenella.protocol.codec import CommandDecoder, decode_header, encode_frames
+from stenella.protocol.commands import Command, Refused
+from stenella.protocol.rows import Batch
+
+from .mailboxes import Mailboxes
+from .story import Violation
+
+if TYPE_CHECKING:
+    from .world import World
+
+CLUSTER = "cluster-1"
+EPOCH_MS = 1_764_000_000_000  # of the wall clocks at the world's begin
+HEARTBEAT_MS = 2_000
+RETRY_MS_MIN, RETRY_MS_MAX = 20, 1_000  # between attempts at the same batch
+STALL_MS_MAX = 8_000
+#: Cycles at one moment that take nothing: a node that spins would never let time pass.
+IDLE_CYCLES_MAX = 3
+
+
+class Crash(Exception):
+    """The process ends here and now."""
+
+
+class Node:
+    """One process, in all its lives."""
+
+    def __init__(self, world: "World", name: str) -> None:
+        self.world = world
+        self.name = name
+        self.alive = False
+        self.stopping = False
+        self.life = 0
+        self.boot = ""
+        self.turn: Turn | None = None
+        self.mailboxes: Mailboxes | None = None
+        spread_ms = world.options.clock_offset_ms_max
+        self.clock_ms = world.random.randint(0, 1_000_000)  # its monotonic clock at the begin
+        self.wall_offset_ms = world.random.randint(-spread_ms, spread_ms)
+        self.jobs: deque[Batch | Load] = deque()
+        self.working = False
+        self.stalled_until_ms = 0
+        self.cycling = False
+        self.alarm_ms: int | None = None
+        self.idle_cycles = 0
+
+    # --- what a role adds -------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin a life."""
+        raise NotImplementedError
+
+    def gone(self) -> None:
+        """The process has ended: what it held is closed."""
+        raise NotImplementedError
+
+    def commit(self, batch: Batch) -> None:
+        """Write a batch."""
+        raise NotImplementedError
+
+    def load(self, name: str, key: tuple[Any, ...]) -> list[Any]:
+        """Read rows."""
+        raise NotImplementedError
+
+    def ask(self, name: str, key: tuple[Any, ...]) -> Any:
+        """Read for people."""
+        raise NotImplementedError
+
+    def post(self, peer: bytes, body: bytes) -> None:
+        """Hand a frame to the wire."""
+        raise NotImplementedError
+
+    def perform(self, actor: str, effect: Any) -> None:
+        """Do what only this role does."""
+        raise NotImplementedError
+
+    # --- life -------------------------------------------------------------------------------------
+
+    def now_ms(self) -> int:
+        """Its monotonic clock."""
+        return self.world.now_ms + self.clock_ms
+
+    def wall_ms(self) -> int:
+        """Its wall clock."""
+        return EPOCH_MS + self.world.now_ms + self.wall_offset_ms
+
+    def rise(self, actors: dict[str, Actor], **numbers: Any) -> None:
+        """Begin to live with these actors."""
+        options = self.world.options
+        self.mailboxes = Mailboxes(actors)
+        limits = Limits(options.turn_messages, options.mailbox_max, options.ahead_bytes)
+        self.turn = self.world.parts.turn(self.name, self.mailboxes.actors, limits, **numbers)
+        self.mailboxes.watch(self.turn)
+        self.alive, self.stopping = True, False
+        self.jobs, self.working, self.stalled_until_ms = deque(), False, 0
+        self.cycling, self.alarm_ms, self.idle_cycles = False, None, 0
+        self.note("starts", f"life {self.life}")
+        self.wake()
+
+    def new_boot(self) -> str:
+        """A name for this life."""
+        self.life += 1
+        self.boot = f"{self.name}-{self.life}-{self.world.random.randrange(1_000_000)}"
+        return self.boot
+
+    def crash(self, why: str) -> None:
+        """End at once; come up again after a while."""
+        if not self.alive:
+            return
+        self.note("crashes", why)
+        if self.working and self.jobs and isinstance(self.jobs[0], Batch):
+            if self.world.random.random() < 0.5:  # it was on its way to the disk
+                self.commit(self.jobs[0])
+        self.end()
+
+    def end(self) -> None:
+        """The process is gone; its supervisor starts another."""
+        self.alive, self.turn = False, None
+        self.gone()
+        wait_ms = self.world.random.randint(10, self.world.weather.down_ms_max)
+        self.world.after(wait_ms, self.start)
+
+    def leave(self) -> None:
+        """End cleanly: no more frames, and what was thought is committed and sent."""
+        self.stopping = True
+        deadline_ms = self.world.now_ms + 5_000
+
+        def look() -> None:
+            assert self.turn is not None
+            if self.turn.is_settled or self.world.now_ms >= deadline_ms:
+                self.note("leaves")
+                self.end()
+            else:
+                self.later(5, look)
+
+        self.later(50, look)
+
+    def note(self, kind: str, *things: Any) -> None:
+        """Write into the trace."""
+        self.world.trace.add(self.world.now_ms, self.name, kind, *things)
+
+    def later(self, wait_ms: int, action: Callable[[], None]) -> None:
+        """Do something in this life, if it lasts so long."""
+        life = self.life
+
+        def act() -> None:
+            if self.alive and self.life == life:
+                try:
+                    action()
+                except Crash as crash:
+                    self.crash(str(crash))
+
+        self.world.after(wait_ms, act)
+
+    def soon(self, longest_ms: int, action: Callable[[], None]) -> None:
+        """Do something in this life within a time."""
+        self.later(self.world.random.randint(0, longest_ms), action)
+
+    def gap(self, before: str) -> None:
+        """Between two effects: here the process may end."""
+        chance = self.world.weather.crash_point
+        if chance and self.world.random.random() < chance:
+            raise Crash(f"before {before}")
+
+    # --- what arrives -----------------------------------------------------------------------------
+
+    def offer(self, actor: str, message: Any) -> None:
+        """Something of this node happened."""
+        self.take(actor, message)
+        self.wake()
+
+    def take(
+        self, actor: str, message: Any, peer: bytes = b"", sender: str = "", size: int = 0
+    ) -> str:
+        """Offer to the turn, and count it."""
+        assert self.turn is not None
+        assert self.mailboxes is not None
+        why_not = self.turn.offer(actor, message, peer, sender, size)
+        self.mailboxes.offered(actor, message, why_not)
+        return why_not
+
+    def take_body(
+        self,
+        peer: bytes,
+        sender: str,
+        body: bytes,
+        decoder: CommandDecoder[Any],
+        routes: dict[type[Command], str],
+    ) -> None:
+        """A frame from a peer whose key belongs to ``sender``."""
+        if self.stopping:
+            return
+        frame = decode_header(body, CLUSTER)
+        assert frame.sender == sender, (frame.sender, sender)
+        good, bad = decoder.decode(frame.commands)
+        assert not bad, bad
+        self.note("receives", *good)
+        self.world.checkers.on_arrival(self, good)
+        for command in good:
+            size = len(body) // len(good)
+            why_not = self.take(routes[type(command)], command, peer, sender, size)
+            request_id = getattr(command, "request_id", "")
+            if why_not == "busy" and request_id:
+                refusal = Refused(request_id=request_id, exit_code=6, code="busy", message="")
+                self._send(peer, [refusal])
+        self.wake()
+
+    # --- think and act ----------------------------------------------------------------------------
+
+    def wake(self) -> None:
+        """Plan the next cycle: soon if there is work, else when a timer is due."""
+        if self.cycling or self.turn is None:
+            return
+        if self.turn.has_work(self.now_ms()):
+            self.cycling = True
+            self.soon(self.world.weather.cycle_ms_max, self._cycle)
+            return
+        due_ms = self.turn.next_due()
+        if due_ms is not None and (self.alarm_ms is None or due_ms < self.alarm_ms):
+            self.alarm_ms = due_ms
+            self.later(due_ms - self.now_ms(), self._alarm)
+
+    def _alarm(self) -> None:
+        self.alarm_ms = None
+        self.wake()
+
+    def _cycle(self) -> None:
+        assert self.turn is not None
+        assert self.mailboxes is not None
+        self.cycling = False
+        handled = self.mailboxes.handled
+        self._act(self.turn.think(self.now_ms(), self.wall_ms()))
+        self._form()
+        self._act(self.turn.release())
+        self.mailboxes.check()
+        self.idle_cycles = 0 if self.mailboxes.handled > handled else self.idle_cycles + 1
+        if self.idle_cycles > IDLE_CYCLES_MAX:
+            raise Violation("the node rests", f"{self.name} thinks without anything to take")
+        self.wake()
+
+    def _form(self) -> None:
+        assert self.turn is not None
+        batch = self.turn.form()
+        if batch is not None:
+            self.jobs.append(batch)
+            self._serve()
+
+    def _act(self, released: list[Released]) -> None:
+        outgoing: dict[bytes, list[Command]] = {}
+        last: list[Perform] = []
+        for effect in released:
+            match effect:
+                case Send():
+                    outgoing.setdefault(effect.peer, []).append(effect.command)
+                case Load():
+                    self.jobs.append(effect)
+                    self._serve()
+                case Query():
+                    self.soon(20, lambda query=effect: self._answer(query))  # type: ignore[misc]
+                case Perform(effect=TellWhenOnDisk(about)):
+                    self.offer(effect.actor, OnDisk(about))
+                case Perform():
+                    last.append(effect)
+        for peer, commands in outgoing.items():
+            self._send(peer, commands)
+        for effect in last:
+            self.gap(type(effect.effect).__name__)
+            self.perform(effect.actor, effect.effect)
+
+    def _send(self, peer: bytes, commands: list[Command]) -> None:
+        self.gap(type(commands[0]).__name__)
+        self.note("sends", *commands)
+        self.world.checkers.on_send(self, commands)
+        for body in encode_frames(CLUSTER, self.frame_sender, self.boot, commands):
+            self.post(peer, body)
+
+    @property
+    def frame_sender(self) -> str:
+        """The name in its frames."""
+        return self.name
+
+    def _answer(self, query: Query) -> None:
+        document = self.ask(query.name, query.key)
+        self.offer(query.actor, Queried(query.name, query.token, document))
+
+    # --- the storage thread -----------------------------------------------------------------------
+
+    def _serve(self) -> None:
+        if not self.working and self.jobs:
+            self.working = True
+            self.soon(self.world.weather.commit_ms_max, self._work)
+
+    def _work(self) -> None:
+        job, random, weather = self.jobs[0], self.world.random, self.world.weather
+        if isinstance(job, Load):
+            self.jobs.popleft()
+            rows = self.load(job.name, job.key)
+            self.working = False
+            self.offer(job.actor, Loaded(job.name, job.key, rows))
+            self._serve()
+            return
+        if random.random() < weather.commit_final:
+            raise Crash("a commit that can never succeed")
+        if random.random() < weather.commit_stall:
+            self.stalled_until_ms = self.world.now_ms + random.randint(1, STALL_MS_MAX)
+        self._write(job, RETRY_MS_MIN)
+
+    def _write(self, batch: Batch, pause_ms: int) -> None:
+        assert self.turn is not None
+        if self.world.now_ms < self.stalled_until_ms and not self.world.healing:
+            self.turn.failed(self.now_ms())
+            self.note("stalls")
+            again_ms = min(2 * pause_ms, RETRY_MS_MAX)
+            self.later(pause_ms, lambda: self._write(batch, again_ms))
+            return
+        self.jobs.popleft()
+        self.commit(batch)
+        self.gap("the commit is known")
+        self.soon(1, self._committed)
+
+    def _committed(self) -> None:
+        assert self.turn is not None
+        self.turn.committed()
+        self._act(self.turn.release())
+        self.working = False
+        self._form()
+        self._act(self.turn.release())
+        self._serve()
+        self.wake()

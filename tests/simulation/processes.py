@@ -1,0 +1,130 @@
+"""What really runs: each attempt once, no two of one task, and every end that was recorded counts."""
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from stenella.protocol.commands import TaskKillResponse
+from stenella.protocol.states import TaskState
+
+from .journals import Journals
+from .rows import Rows
+from .story import Violation
+
+if TYPE_CHECKING:
+    from .machine import Process
+    from .worker_node import WorkerNode
+    from .world import World
+
+Fields = dict[str, Any]
+T = TaskState
+BY_INTENT = {"person": T.KILL, "shutdown": T.NEED_FAULT_TOLERANCE, "fence": T.NEED_FAULT_TOLERANCE}
+
+
+class Processes:
+    """Every spawn there was, what runs now, and what the wardens recorded."""
+
+    def __init__(self, world: "World", rows: Rows, journals: Journals) -> None:
+        self.world, self.rows, self.journals = world, rows, journals
+        self.spawned: dict[tuple[int, int], Fields] = {}  # (task, attempt) → its start
+        self.living: dict[int, list[Process]] = {}  # task → main processes
+        self.ended: dict[int, Fields] = {}  # dispatch → record
+        self.lost: dict[int, None] = {}
+        self.never: dict[int, None] = {}  # dispatches that a worker promised never to begin
+
+    def on_spawn(self, node: "WorkerNode", process: "Process") -> None:
+        """I11, I12. Raises `Violation`."""
+        start = process.start
+        number, attempt, dispatch_id = (
+            start[name] for name in ("task_instance_id", "attempt", "dispatch_id")
+        )
+
+        def hold(rule: str, holds: bool) -> None:
+            if not holds:
+                raise Violation(rule, f"{node.name} spawns {start}", number)
+
+        living = self.living.setdefault(number, [])
+        hold("I11 one run per attempt", (number, attempt) not in self.spawned)
+        hold("I12 one attempt at a time", not living)
+        hold("§6 journalled before it is started", (node.name, dispatch_id) in self.journals.attempts)
+        hold("§5 never_began is a promise", dispatch_id not in self.never)
+        hold("I15 an end is final", dispatch_id not in self.rows.ends_by_dispatch)
+        self.spawned[number, attempt] = start
+        living.append(process)
+        running = [p for p in node.machine.processes.values() if p.main]
+        hold("I28 slots", len(running) <= node.slots)
+
+    def on_end(self, process: "Process") -> None:
+        """It runs no more."""
+        if process.main:
+            living = self.living.get(process.start["task_instance_id"], [])
+            if process in living:
+                living.remove(process)
+
+    def on_record(self, record: Fields) -> None:
+        """`ended` and `lost`, once each."""
+        dispatch_id, phase = record["dispatch_id"], record["phase"]
+        if phase == "ended":
+            if dispatch_id in self.ended or dispatch_id in self.lost:
+                raise Violation("§6 one end", f"{record} after {self.ended.get(dispatch_id)}")
+            self.ended[dispatch_id] = record
+        elif phase == "lost":
+            self.lost[dispatch_id] = None
+
+    def on_kill_answer(self, worker: str, answer: TaskKillResponse) -> None:
+        """Killing is journalled; never_began is a promise. Raises `Violation`."""
+        number = answer.task_instance_id
+        if answer.outcome == "killing" and answer.dispatch_id not in self.journals.killed:
+            raise Violation("§5 killing is journalled", f"{answer}", number)
+        if answer.outcome == "never_began":
+            self.never[answer.dispatch_id] = None
+            start = self.spawned.get((number, answer.attempt))
+            if start is not None and start["dispatch_id"] == answer.dispatch_id:
+                raise Violation("§5 never_began is a promise", f"{answer}", number)
+
+    def none_is_left_of(self, instance: Fields) -> None:
+        """I20, I23: nothing of an ended instance runs. Raises `Violation`."""
+        for number, living in self.living.items():
+            for process in living:
+                if process.start["workflow_instance_id"] == instance["id"]:
+                    raise Violation("I23 never terminal while one runs", f"{instance}", number)
+
+    def left(self, workers: "list[WorkerNode]") -> tuple[str, int] | None:
+        """Processes, and attempts that a warden's log has not forgotten."""
+        for node in workers:
+            for process in node.machine.processes.values():
+                return f"pid {process.pid} on {node.name}", process.start["task_instance_id"]
+            known: dict[int, Fields] = {}
+            for line in node.machine.log:
+                record = json.loads(line)
+                known.setdefault(record["dispatch_id"], {}).update(record)
+            for dispatch_id, record in known.items():
+                if record["phase"] != "forget":
+                    text = f"dispatch {dispatch_id} in the warden's log of {node.name}"
+                    return text, record.get("task_instance_id", 0)
+        return None
+
+    def at_end(self) -> None:
+        """I15: a recorded end is the attempt's result, and no result is invented."""
+        for dispatch_id, record in self.ended.items():
+            event = self.rows.ends_by_dispatch.get(dispatch_id)
+            placed = self.rows.dispatches[dispatch_id]
+            number = placed["task_instance_id"]
+            if event is None or event["to_state"] not in self._states(record, number):
+                raise Violation("I15 result survives", f"{record}, but {event}", number)
+        for (number, attempt), event in self.rows.ends.items():
+            real = self.rows.tasks[number]["type"] != "noop" and event["to_state"] == T.SUCCESS
+            if real and event["dispatch_id"] not in self.ended:
+                raise Violation("no result is invented", f"attempt {attempt}: {event}", number)
+
+    def _states(self, record: Fields, number: int) -> tuple[TaskState, ...]:
+        """What the attempt must have become."""
+        if record["intent"] is not None:
+            return (BY_INTENT[record["intent"]],)
+        if record["code"] != 0:
+            return (T.FAILURE,)
+        row = self.rows.tasks[number]
+        definition, _ = self.rows.definition(self.rows.instances[row["workflow_instance_id"]])
+        task = definition.tasks[row["node"]]
+        plan = json.loads(task.script or "{}")
+        withheld = plan.get("odd") == "outputs" and task.outputs
+        return (T.FAILURE,) if withheld else (T.SUCCESS,)

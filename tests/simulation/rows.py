@@ -1,0 +1,265 @@
+"""What the master's database says, looked at after every commit: histories, rows, instances."""
+
+import sqlite3
+from typing import TYPE_CHECKING, Any
+
+from stenella.protocol.states import (
+    TASK_COUNTS_AS_RUNNING,
+    TASK_FINAL,
+    WORKFLOW_FINAL,
+    Event,
+    TaskState,
+    WorkflowState,
+    fits,
+)
+from stenella.workflow import definition as definitions
+from stenella.workflow.definition import Definition
+from stenella.workflow.graph import Graph
+
+from .fold import Control, control, fold
+from .story import Violation
+
+if TYPE_CHECKING:
+    from .world import World
+
+FAILOVER_MAX = 3
+#: What may change on the row of a final attempt: a late callback is kept as evidence.
+LATE = ("event_no", "seq")
+Fields = dict[str, Any]
+E, T, W = Event, TaskState, WorkflowState
+#: An instance's states, and where each may lead.
+INSTANCE_STEPS = {
+    W.RUNNING_EXECUTION: (W.READY_STOP, W.SUCCESS, W.FAILURE, W.STOP),
+    W.READY_STOP: (W.STOP, W.SUCCESS, W.FAILURE),
+}
+
+
+class Rows:
+    """The last committed state, and what follows from the history so far."""
+
+    def __init__(self, world: "World") -> None:
+        self.world = world
+        self.raw: dict[int, tuple[Any, ...]] = {}
+        self.tasks: dict[int, Fields] = {}
+        self.tasks_of: dict[int, dict[int, Fields]] = {}  # instance → node → row
+        self.instances: dict[int, Fields] = {}
+        self.folded: dict[int, Control] = {}
+        self.states: dict[int, int] = {}  # of the latest event
+        self.last_event = 0
+        self.seqs: dict[tuple[int, int], int] = {}  # (task, dispatch) → highest seq on disk
+        self.dispatches: dict[int, Fields] = {}  # dispatch → its DISPATCH
+        self.ends: dict[tuple[int, int], Fields] = {}  # (task, attempt) → how it ended
+        self.ends_by_dispatch: dict[int, Fields] = {}
+        self.kills: dict[int, None] = {}  # dispatches with a kill's intent on disk
+        self.acknowledged: dict[int, str] = {}
+        self.just_ended: list[Fields] = []  # instances that became final in the last commit
+        self.versions: dict[str, tuple[Definition, Graph]] = {}
+
+    def read(self, sql: str, *values: Any) -> list[sqlite3.Row]:
+        """Rows as mappings."""
+        cursor = self.world.master.journal.connection.cursor()
+        cursor.row_factory = sqlite3.Row  # type: ignore[assignment]
+        return cursor.execute(sql, values).fetchall()
+
+    def definition(self, instance: Fields) -> tuple[Definition, Graph]:
+        """Of an instance's version."""
+        digest = instance["version_digest"]
+        if digest not in self.versions:
+            sql = "SELECT definition FROM workflow_version WHERE digest = ?"
+            decoded = definitions.decode(self.read(sql, digest)[0]["definition"])
+            self.versions[digest] = decoded, Graph(decoded.tasks)
+        return self.versions[digest]
+
+    def boots(self) -> list[str]:
+        """Of the workers' rows."""
+        return [row["boot"] for row in self.read("SELECT boot FROM worker")]
+
+    def has_intent(self, request_id: str) -> bool:
+        """Whether its row is there."""
+        return bool(self.read("SELECT 1 FROM intent WHERE request_id = ?", request_id))
+
+    # --- one commit -------------------------------------------------------------------------------
+
+    def look(self) -> None:
+        """Raises `Violation`."""
+        events: dict[int, list[Fields]] = {}
+        for found in self.read("SELECT * FROM task_event WHERE id > ? ORDER BY id", self.last_event):
+            event = dict(found)
+            self.last_event = event["id"]
+            events.setdefault(event["task_instance_id"], []).append(event)
+            self.world.trace.add(self.world.now_ms, "database", "commits", event)
+        instances = {row["id"]: dict(row) for row in self.read("SELECT * FROM workflow_instance")}
+        stopped = [n for n, row in self.instances.items() if row["state"] == W.READY_STOP]
+        stopped += [n for n in self.instances if self._ends_on_failure(n)]
+        for found in self.read("SELECT * FROM task_instance"):
+            values = tuple(found)
+            number = found["id"]
+            if self.raw.get(number) != values:
+                old, row = self.tasks.get(number), dict(found)
+                self.raw[number], self.tasks[number] = values, row
+                self._check_row(old, row, events.pop(number, []), instances, stopped)
+        for number in events:
+            raise Violation("I3 an event for each change", f"{events[number]}", number)
+        self._check_instances(instances)
+        self._check_slots()
+
+    def _ends_on_failure(self, number: int) -> bool:
+        """Whether a committed failure keeps new tasks from starting (I24)."""
+        definition, _ = self.definition(self.instances[number])
+        failed = (T.FAILURE, T.KILL, T.NEED_FAULT_TOLERANCE)
+        return definition.failure_strategy == "end" and any(
+            row["state"] in failed for row in self.tasks_of.get(number, {}).values()
+        )
+
+    def _check_row(
+        self,
+        old: Fields | None,
+        row: Fields,
+        events: list[Fields],
+        instances: dict[int, Fields],
+        stopped: list[int],
+    ) -> None:
+        number = row["id"]
+
+        def hold(rule: str, holds: bool, text: str = "") -> None:
+            if not holds:
+                raise Violation(rule, f"{text} {old} → {row} by {events}", number)
+
+        before_no = old["event_no"] if old else 0
+        numbers = [event["event_no"] for event in events]
+        hold("I3 event_no +1", numbers == list(range(before_no + 1, row["event_no"] + 1)))
+        for event in events:
+            self._take_event(event)
+        hold("I9 fold of the events", self.folded.get(number) == control(row))
+        if old is not None and old["state"] in TASK_FINAL and old["attempt"] == row["attempt"]:
+            changed = [name for name in row if row[name] != old[name] and name not in LATE]
+            hold("I4 terminal is final", not changed, f"{changed}")
+        if row["start_time"] is not None and row["end_time"] is not None:
+            hold("I8 start ≤ end", row["start_time"] <= row["end_time"])
+        definition, graph = self.definition(instances[row["workflow_instance_id"]])
+        siblings = self.tasks_of.setdefault(row["workflow_instance_id"], {})
+        hold("I17 one row per node", siblings.get(row["node"], row)["id"] == number)
+        siblings[row["node"]] = row
+        retries = definition.tasks[row["node"]].retry.times
+        hold("I18 retry budget", row["try_no"] <= 1 + retries)
+        hold("I18 failovers", row["failover_no"] <= FAILOVER_MAX)
+        begins = any(event["event"] in (E.SUBMIT, E.DISPATCH) for event in events)
+        if begins:
+            parents = [siblings.get(parent) for parent in graph.parents[row["node"]]]
+            ready = all(self._succeeded(parent) for parent in parents)
+            hold("I16 parents succeeded", ready)
+            hold("I19, I24 nothing new", row["workflow_instance_id"] not in stopped)
+        self._check_evidence(row)
+        if row["kill_reason"] is not None:
+            self.kills[row["dispatch_id"]] = None
+
+    def _succeeded(self, parent: Fields | None) -> bool:
+        if parent is None:
+            return False
+        found = self.read("SELECT state FROM task_instance WHERE id = ?", parent["id"])
+        return bool(found[0]["state"] == T.SUCCESS)
+
+    def _take_event(self, event: Fields) -> None:
+        """Its step fits the table, or it changed nothing; the fold goes on."""
+        number = event["task_instance_id"]
+        kind, after = Event(event["event"]), TaskState(event["to_state"])
+        first = kind in (E.SUBMIT, E.SKIP)
+        before = None if first else TaskState(self.states[number])
+        applied = fits(before, kind, after)
+        if not applied and not (before == after and kind in (E.RUNNING, E.RESULT, E.LOST, E.KILL)):
+            raise Violation("I3 legal transitions only", f"{event}", number)
+        if before != (None if event["from_state"] is None else event["from_state"]):
+            raise Violation("I3 from where it was", f"{event}, was {before}", number)
+        self.folded[number] = fold(self.folded.get(number), event)
+        self.states[number] = after
+        place = number, event["dispatch_id"]
+        self.seqs[place] = max(self.seqs.get(place, 0), event["callback_seq"])
+        if kind is E.SUBMIT:
+            self._check_new_attempt(event)
+        elif kind is E.DISPATCH:
+            if event["dispatch_id"] in self.dispatches:
+                raise Violation("§2 dispatch_id is unique", f"{event}", number)
+            self.dispatches[event["dispatch_id"]] = event
+        if applied and after in TASK_FINAL:
+            ended = self.ends.setdefault((number, event["attempt"]), event)
+            if ended is not event:
+                raise Violation("I5 first terminal wins", f"{event} after {ended}", number)
+            if event["dispatch_id"]:
+                self.ends_by_dispatch[event["dispatch_id"]] = event
+
+    def _check_new_attempt(self, event: Fields) -> None:
+        number, attempt = event["task_instance_id"], event["attempt"]
+        former = self.ends.get((number, attempt - 1))
+        if attempt > 1 and (
+            former is None or former["to_state"] not in (T.FAILURE, T.NEED_FAULT_TOLERANCE)
+        ):
+            raise Violation("I12 one live attempt", f"{event} after {former}", number)
+        if (number, attempt) in self.ends:
+            raise Violation("I12 attempts rise", f"{event}", number)
+
+    def _check_evidence(self, row: Fields) -> None:
+        """Earlier attempts stand in rows of their own."""
+        sql = "SELECT attempt, state FROM task_attempt WHERE task_instance_id = ? ORDER BY attempt"
+        found = [(kept["attempt"], kept["state"]) for kept in self.read(sql, row["id"])]
+        ended = [(n, self.ends[row["id"], n]["to_state"]) for n in range(1, row["attempt"])]
+        if found != ended:
+            raise Violation("I4 earlier attempts", f"{found}, ended {ended}", row["id"])
+
+    def _check_instances(self, instances: dict[int, Fields]) -> None:
+        self.just_ended = []
+        for number, row in instances.items():
+            old = self.instances.get(number)
+            if old == row:
+                if row["state"] not in WORKFLOW_FINAL:
+                    self._check_end(row)
+                continue
+            before = old["state"] if old else None
+            if old is not None and before != row["state"]:
+                if row["state"] not in INSTANCE_STEPS.get(WorkflowState(old["state"]), ()):
+                    raise Violation("I3 instance's steps", f"{old} → {row}")
+            elif old is not None and before in WORKFLOW_FINAL:
+                raise Violation("I4 terminal is final", f"{old} → {row}")
+            if row["state"] in WORKFLOW_FINAL:
+                self.just_ended.append(row)
+            self._check_end(row)
+        for number in self.acknowledged:
+            if number not in instances:
+                raise Violation("I1 no lost submission", f"instance {number}")
+        self.instances = instances
+
+    def _check_end(self, row: Fields) -> None:
+        """I2, I23: it has ended if and only if every node has, and as they have."""
+        _, graph = self.definition(row)
+        tasks = self.tasks_of.get(row["id"], {})
+        over = len(tasks) == len(graph.names) and all(
+            task["state"] in TASK_FINAL for task in tasks.values()
+        )
+        final = row["state"] in WORKFLOW_FINAL
+        some = next((t["id"] for t in tasks.values() if t["state"] not in TASK_FINAL), 0)
+        if over != final:
+            raise Violation("I23 ends if and only if its tasks have", f"{row}", some)
+        succeeded = over and all(task["state"] == T.SUCCESS for task in tasks.values())
+        if succeeded != (row["state"] == W.SUCCESS):
+            raise Violation("I23 SUCCESS", f"{row} {list(tasks.values())}")
+        if final and (row["end_time"] is None or row["end_time"] < row["start_time"]):
+            raise Violation("I8 start ≤ end", f"{row}")
+
+    def _check_slots(self) -> None:
+        """I28: no worker has more than its slots."""
+        taken: dict[str, int] = {}
+        for row in self.tasks.values():
+            if row["state"] in TASK_COUNTS_AS_RUNNING:
+                taken[row["worker"]] = taken.get(row["worker"], 0) + 1
+        for worker, count in taken.items():
+            if count > self.world.options.slots:
+                raise Violation("I28 slots", f"{worker} has {count}")
+
+    def at_end(self) -> None:
+        """Nothing that was once written has been rewritten."""
+        for (number, attempt), event in self.ends.items():
+            sql = "SELECT state FROM task_attempt WHERE task_instance_id = ? AND attempt = ?"
+            row = self.tasks[number]
+            kept = self.read(sql, number, attempt)
+            state = row["state"] if row["attempt"] == attempt else kept[0]["state"]
+            if state != event["to_state"]:
+                raise Violation("I4 terminal is final", f"{event}, now {state}", number)

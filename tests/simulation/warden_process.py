@@ -1,0 +1,190 @@
+"""A warden of the world: the real rules, performed as `runtime/warden_main.py` performs them.
+
+It may die between any two effects; its log and the processes stay.
+"""
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from stenella.actors.worker.warden import Effect
+
+if TYPE_CHECKING:
+    from .machine import Machine, Process
+    from .warden_line import Stream
+    from .world import World
+
+Fields = dict[str, Any]
+AT_ONCE = ("signal", "sweep", "timer", "close")
+POLL_MS_MAX = 2
+
+
+class Died(Exception):
+    """The warden's process ends here."""
+
+
+class WardenProcess:
+    """One life of a warden."""
+
+    def __init__(self, world: "World", machine: "Machine") -> None:
+        self.world = world
+        self.machine = machine
+        self.name = f"warden-{machine.node.name[-1]}"
+        self.alive = True
+        records = [json.loads(line) for line in machine.log]
+        self.rules = world.parts.warden(records, machine.kernel_boot)
+        self.streams: dict[int, Stream] = {}
+        self.numbers = 0
+        self.arrived: list[Fields] = []
+        self.exits: list[Fields] = []
+        self.due: list[Fields] = []
+        self.mains: dict[int, Process] = {}  # not reaped, by pid
+        self.polling = False
+        self.note("starts")
+        self.take(self.due, {"do": "open"})
+
+    def note(self, kind: str, *things: Any) -> None:
+        """Write into the trace."""
+        self.world.trace.add(self.world.now_ms, self.name, kind, *things)
+
+    def die(self) -> None:
+        """SIGKILL."""
+        if self.alive:
+            self.note("crashes")
+            self._end()
+
+    def _end(self) -> None:
+        self.alive = False
+        self.machine.warden_ended()
+        for stream in self.streams.values():
+            stream.warden_closed()
+
+    # --- what arrives -----------------------------------------------------------------------------
+
+    def accept(self, stream: "Stream") -> int:
+        """A connection; its number."""
+        self.numbers += 1
+        self.streams[self.numbers] = stream
+        return self.numbers
+
+    def reap(self, process: "Process", code: int | None, signal: int | None) -> None:
+        """A main process has ended: what is left of its group goes too."""
+        _, started_ms = self.mains[process.pid], process.start["started_ms"]
+        exited: Fields = {"do": "exited", "dispatch_id": process.start["dispatch_id"]}
+        exited |= {"code": code, "signal": signal, "pid": process.pid}
+        self.take(self.exits, exited | {"duration_ms": self.world.now_ms - started_ms})
+
+    def take(self, queue: list[Fields], message: Fields) -> None:
+        """Something for the next look around."""
+        queue.append(message)
+        if not self.polling:
+            self.polling = True
+            self.world.after(self.world.random.randint(0, POLL_MS_MAX), self._poll)
+
+    def _poll(self) -> None:
+        self.polling = False
+        if not self.alive:
+            return
+        messages = self.arrived + self._reaped() + self.due
+        self.arrived, self.exits, self.due = [], [], []
+        try:
+            self._think(messages)
+            for stream in self.streams.values():
+                self._gap()
+                stream.flush()
+        except Died:
+            self.die()
+
+    def _reaped(self) -> list[Fields]:
+        for exited in self.exits:
+            del self.mains[exited.pop("pid")]
+        return self.exits
+
+    def _gap(self) -> None:
+        chance = self.world.weather.crash_point
+        if self.world.weather.warden_crash_ms and self.world.random.random() < 2 * chance:
+            raise Died
+
+    # --- what the rules say -----------------------------------------------------------------------
+
+    def _think(self, messages: list[Fields]) -> None:
+        effects = [effect for message in messages for effect in self.rules.receive(message)]
+        while effects:
+            answers = self._perform(effects)
+            effects = [effect for answer in answers for effect in self.rules.receive(answer)]
+
+    def _perform(self, effects: list[Effect]) -> list[Fields]:
+        answers = [a for effect in effects if effect[0] in AT_ONCE for a in self._do(effect)]
+        waiting = [effect for effect in effects if effect[0] not in AT_ONCE]
+        while waiting and self.alive:
+            if waiting[0][0] == "rewrite":
+                self._gap()
+                self.machine.log = [json.dumps(record) for record in waiting.pop(0)[1]]
+                continue
+            kinds = [effect[0] for effect in waiting]
+            end = kinds.index("rewrite") if "rewrite" in kinds else len(kinds)
+            for effect in waiting[:end]:
+                if effect[0] == "record":
+                    self._record(effect[1])
+            for effect in waiting[:end]:
+                if effect[0] != "record":
+                    answers += self._do(effect)
+            waiting = waiting[end:]
+        return answers
+
+    def _record(self, record: Fields) -> None:
+        self._gap()
+        self.machine.log.append(json.dumps(record))
+        self.note("records", record)
+        self.world.checkers.on_record(self.machine.node, record)
+
+    def _do(self, effect: Effect) -> list[Fields]:
+        self._gap()
+        match effect:
+            case ("spawn", start):
+                return [self._spawn(start)]
+            case ("signal", dispatch_id, pid):
+                if pid not in self.machine.processes:
+                    return []
+                self.machine.terminate(self.machine.processes[pid])
+                return [{"do": "signalled", "dispatch_id": dispatch_id}]
+            case ("sweep", sweep):
+                answer = {name: sweep[name] for name in ("dispatch_id", "sweep_no")}
+                return [answer | {"do": "swept", "left": self._sweep(sweep)}]
+            case ("tell", number, fact):
+                if number in self.streams:
+                    self.streams[number].tell(json.dumps(fact))
+            case ("close", number):
+                if number in self.streams:
+                    self.streams.pop(number).warden_closed()
+            case ("timer", after_ms, message):
+                self.world.after(after_ms, lambda: self.alive and self.take(self.due, message))
+            case _:
+                assert effect == ("exit",), effect
+                self.note("leaves")
+                for stream in self.streams.values():
+                    stream.flush()
+                self._end()
+        return []
+
+    def _spawn(self, start: Fields) -> Fields:
+        dispatch_id, wall_ms = start["dispatch_id"], self.machine.node.wall_ms()
+        process = self.machine.spawn(start | {"started_ms": self.world.now_ms})
+        if process is None:
+            failed = {"do": "spawn_failed", "dispatch_id": dispatch_id, "end_time": wall_ms}
+            return failed | {"message": "no such program"}
+        self.machine.note("spawns", process, start["marker"])
+        self._gap()
+        self.mains[process.pid] = process
+        spawned = {"do": "spawned", "dispatch_id": dispatch_id, "pid": process.pid}
+        return spawned | {"start_ticks": process.start_ticks, "start_time": wall_ms}
+
+    def _sweep(self, sweep: Fields) -> list[int]:
+        own = not sweep["abandoned"]
+        victims = [
+            process
+            for process in self.machine.carrying(sweep["marker"])
+            if sweep["everywhere"] or (own and process.parent is self)
+        ]
+        for process in victims:
+            self.machine.kill(process)
+        return sorted(process.pid for process in victims)

@@ -1,0 +1,171 @@
+"""A worker of a world: its journal in memory, its machine, the line to its warden."""
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from stenella.actors.base import (
+    Collect,
+    Collected,
+    Discard,
+    Leave,
+    LinkChanged,
+    LogPage,
+    Prepare,
+    Prepared,
+    ReadLog,
+    ToWarden,
+    WardenSaid,
+)
+from stenella.actors.roles import MASTER_PEER, WORKER_ROUTES
+from stenella.actors.worker.identity import Identity
+from stenella.protocol.codec import CommandDecoder
+from stenella.protocol.commands import TaskExecuteRequest, ToWorker
+from stenella.protocol.launch import Collection, Launch
+from stenella.protocol.rows import Batch, JournalNode
+from stenella.storage.worker_journal import WorkerJournal
+
+from .machine import Machine
+from .network import Link
+from .node import CLUSTER, HEARTBEAT_MS, Node
+from .warden_line import WardenLine
+
+if TYPE_CHECKING:
+    from .world import World
+
+_to_worker: CommandDecoder[ToWorker] = CommandDecoder(ToWorker)
+LOG = b"what the task wrote\n"
+
+
+class WorkerNode(Node):
+    """All lives of one worker over one journal, on one machine."""
+
+    side = b"w"
+
+    def __init__(self, world: "World", number: int) -> None:
+        super().__init__(world, f"worker-{number}")
+        self.journal = WorkerJournal.open(None, full=False)
+        self.slots = world.options.slots
+        self.machine = Machine(world, self)
+        self.link: Link | None = None
+        self.line: WardenLine | None = None
+
+    def start(self) -> None:
+        """Begin a life, counted in the journal first."""
+        if self.alive:
+            return
+        boot = self.new_boot()
+        rows = self.journal.load("node")
+        node = rows[0] if rows else JournalNode(journal=boot, cluster=CLUSTER, life=0, epoch=0)
+        node.life += 1
+        image = msgspec.structs.astuple(node)
+        self.journal.commit(Batch(commit_no=0, put={JournalNode: [image]}))
+        identity = Identity(
+            worker=self.name,
+            boot=boot,
+            life=node.life,
+            kernel_boot=self.machine.kernel_boot,
+            journal=node.journal,
+            cluster=CLUSTER,
+            groups=["default"],
+            slots=self.slots,
+            types=["noop", "shell"],
+            version="0",
+            pid=self.life,
+            host=self.name,
+        )
+        actors = self.world.parts.worker_actors(
+            identity,
+            epoch=node.epoch,
+            heartbeat_ms=HEARTBEAT_MS,
+            kill_grace_ms=self.world.options.kill_grace_ms,
+        )
+        self.rise(actors)
+        self.line = WardenLine(self, boot, node.life)
+        self.line.connect()
+        self.world.network.dial(self)
+
+    def gone(self) -> None:
+        """Its connections break; the warden and the tasks go on."""
+        self.world.network.guest_gone(self)
+        if self.line is not None:
+            self.line.close()
+            self.line = None
+
+    def reboot(self) -> None:
+        """The whole machine goes down and comes up again."""
+        self.note("reboots")
+        self.machine.reboot()
+        self.crash("reboot")
+
+    # --- what arrives -----------------------------------------------------------------------------
+
+    def take_frame(self, peer: bytes, sender: str, body: bytes) -> None:
+        """A frame from the master."""
+        self.take_body(MASTER_PEER, sender, body, _to_worker, WORKER_ROUTES)
+
+    def link_changed(self, up: bool) -> None:
+        """The connection to the master is there, or gone."""
+        self.offer("membership", LinkChanged(up))
+
+    def hear_warden(self, message: dict[str, Any]) -> None:
+        """The warden's word."""
+        self.note("hears", message)
+        self.offer("executor", WardenSaid(message))
+
+    # --- what it does -----------------------------------------------------------------------------
+
+    def commit(self, batch: Batch) -> None:
+        """Write, and let the checkers look."""
+        self.journal.commit(batch)
+        self.world.checkers.on_worker_commit(self, batch)
+
+    def load(self, name: str, key: tuple[Any, ...]) -> list[Any]:
+        """Rows for an actor."""
+        return self.journal.load(name, key)
+
+    def post(self, peer: bytes, body: bytes) -> None:
+        """To the master."""
+        self.world.network.to_master(self, body)
+
+    def perform(self, actor: str, effect: Any) -> None:
+        """The effects that only a worker has."""
+        files_ms = self.world.weather.file_ms_max
+        match effect:
+            case ToWarden():
+                assert self.line is not None
+                self.line.post(effect.message)
+            case Prepare():
+                self.soon(files_ms, lambda: self.offer(actor, prepared(effect.request)))
+            case Collect():
+                self.soon(files_ms, lambda: self.offer(actor, self._collected(effect)))
+            case Discard():
+                self.machine.folders.pop(effect.dispatch_id, None)
+            case ReadLog():
+                page = LogPage(effect.token, LOG[effect.offset :], len(LOG), True)
+                self.soon(files_ms, lambda: self.offer(actor, page))
+            case Leave():
+                assert self.line is not None
+                if effect.end_warden:
+                    self.line.post({"do": "leave"})
+                self.leave()
+            case _:
+                raise AssertionError(effect)
+
+    def _collected(self, effect: Collect) -> Collected:
+        written = self.machine.folders.get(effect.dispatch_id, {})
+        missing = [name for name in effect.required if name not in written]
+        problem = f"no output {missing[0]}" if missing else ""
+        return Collected(effect.dispatch_id, Collection(effect.outputs | written, "", problem))
+
+
+def prepared(request: TaskExecuteRequest) -> Prepared:
+    """What a task type would say."""
+    if request.task_type == "noop":
+        return Prepared(request.dispatch_id, None)
+    assert request.script is not None
+    if json.loads(request.script)["odd"] == "prepare":
+        return Prepared(request.dispatch_id, None, "its folder cannot be made")
+    env = {name: str(value) for name, value in request.params.items()}
+    return Prepared(request.dispatch_id, Launch(["sim", request.script], env, "/work"))
