@@ -172,13 +172,13 @@ class Turn:
         return self._ahead_bytes >= self.limits.ahead_bytes
 
     def next_due(self) -> int | None:
-        """When the next timer fires."""
-        while self._timers:
-            due, ticket, actor, name = self._timers[0]
-            if self._timer_tickets.get((actor, name)) == ticket:
-                return due
+        """When the next timer fires; at the bound of thinking ahead, only the urgent one does."""
+        while self._timers and not self._is_set(self._timers[0]):
             heapq.heappop(self._timers)
-        return None
+        if self.is_ahead:
+            urgent = (t[0] for t in self._timers if t[3] == URGENT_TIMER and self._is_set(t))
+            return min(urgent, default=None)
+        return self._timers[0][0] if self._timers else None
 
     def think(self, now_ms: int, wall_ms: int) -> list[Released]:
         """One turn's take and think; returns what may be performed ahead of the commit."""
@@ -354,11 +354,18 @@ class Turn:
             self._ahead_bytes += size
             self._thinking.append((actor, message, peer, sender))
 
+    def _is_set(self, timer: tuple[int, int, str, str]) -> bool:
+        """Not replaced by a later one of its name."""
+        _, ticket, actor, name = timer
+        return self._timer_tickets.get((actor, name)) == ticket
+
     def _take_timers(self) -> None:
         held_back = []
-        while (due := self.next_due()) is not None and due <= self.now_ms:
+        while self._timers and self._timers[0][0] <= self.now_ms:
             timer = heapq.heappop(self._timers)
             _, _, actor, name = timer
+            if not self._is_set(timer):
+                continue
             if self.is_ahead and name != URGENT_TIMER:
                 held_back.append(timer)
                 continue

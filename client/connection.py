@@ -8,13 +8,13 @@ A master that refuses a key says nothing on the socket itself, so the outcome of
 read from libzmq's monitor.
 """
 
+import struct
 import time
 from math import ceil
 from types import TracebackType
 from typing import Self
 
 import zmq
-from zmq.utils.monitor import parse_monitor_message
 
 from ..protocol.errors import Unreachable
 
@@ -26,6 +26,8 @@ KEEPALIVE_IDLE_S = 30  # shorter than the idle limits of usual middleboxes
 FRAMES_MAX = 1_000  # HWM each way; a client has a handful of requests under way
 CURVE_FRAME_BYTES = 33  # a body on the wire: command name 8, nonce 8, flags 1, MAC 16 (RFC 26)
 
+#: Of a monitor message: the event (zmq_socket_monitor(3)). pyzmq's own parser imports asyncio.
+EVENT_KIND = struct.Struct("=H")
 DOWN_EVENTS = zmq.EVENT_DISCONNECTED | zmq.EVENT_CLOSED
 FAILED_EVENTS = zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
 EVENTS = (
@@ -155,10 +157,10 @@ class Connection:
         """Follow the connection's life."""
         while self._problem is None:
             try:
-                event = parse_monitor_message(self._monitor.recv_multipart(zmq.NOBLOCK))
+                event, _endpoint = self._monitor.recv_multipart(zmq.NOBLOCK)
             except zmq.Again:
                 return
-            kind = event["event"]
+            (kind,) = EVENT_KIND.unpack_from(event)
             if kind == zmq.EVENT_HANDSHAKE_SUCCEEDED:
                 self._up = True
             elif kind == zmq.EVENT_HANDSHAKE_FAILED_AUTH:

@@ -11,6 +11,7 @@ inside a socket call), then `close`.
 """
 
 import logging
+import struct
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -21,7 +22,6 @@ import gevent
 import zmq
 from gevent.event import Event
 from gevent.hub import get_hub
-from zmq.utils.monitor import parse_monitor_message
 
 from ..protocol.errors import RefusedInState, Usage
 
@@ -42,6 +42,8 @@ ATTEMPT_S_MAX = (
 DRAIN_POLL_S = 0.005  # shorter than a burst of the largest frames
 ZAP_DOMAIN = b"stenella"  # not empty: without a ZAP server libzmq then refuses everybody
 
+#: Of a monitor message: the event (zmq_socket_monitor(3)). pyzmq's own parser imports asyncio.
+EVENT_KIND = struct.Struct("=H")
 DOWN_EVENTS = zmq.EVENT_DISCONNECTED | zmq.EVENT_CLOSED
 FAILED_EVENTS = (
     zmq.EVENT_HANDSHAKE_FAILED_AUTH
@@ -331,10 +333,10 @@ class DealerLink:
         """True if the connection has ended or did not come about."""
         while True:
             try:
-                event = parse_monitor_message(monitor.recv_multipart(zmq.NOBLOCK))
+                event, _endpoint = monitor.recv_multipart(zmq.NOBLOCK)
             except zmq.Again:
                 return False
-            kind = event["event"]
+            (kind,) = EVENT_KIND.unpack_from(event)
             if kind == zmq.EVENT_HANDSHAKE_SUCCEEDED:
                 self.up, self._failure = True, ""
                 log.info("link up endpoint=%s", endpoint.address)

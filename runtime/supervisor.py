@@ -32,6 +32,7 @@ LOOK_S = 0.02
 LEAVE_S = 10.0
 LOG_BYTES_MAX = 4 * 1024 * 1024  # at a child's start a longer log is begun anew, one old one kept
 
+MASTER = ["master", "start", "--supervised"]
 SIGNALS = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
@@ -108,7 +109,7 @@ class Supervisor:
         self.say = say
         self.lifeline, self._lifeline_end = os.pipe()
         embedded = [] if linger_s is None else ["--linger", f"{linger_s:g}"]
-        arguments = ["master", "start", "--supervised", *embedded]
+        arguments = [*MASTER, *embedded]
         self.children = [Child("master", arguments, home.run / "master.log")]
         self.slots: int | None = None
         self.announced = 0  # pid of the master whose endpoints were said
@@ -202,6 +203,12 @@ class Supervisor:
             self.say(f"{child.name} ended with code {code}, is started again; see {child.log}")
 
     def _read_desired(self) -> None:
+        """Somebody ran `up` here; an embedded cluster becomes one that stays."""
+        master = self.children[0]
+        if "--linger" in master.arguments:
+            master.arguments = MASTER
+            if master.pid:
+                os.kill(master.pid, signal.SIGTERM)
         try:
             self.want(msgspec.json.decode(self.home.desired_file.read_bytes(), type=Desired))
         except (FileNotFoundError, msgspec.MsgspecError) as error:

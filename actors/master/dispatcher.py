@@ -126,6 +126,8 @@ class Dispatcher:
             case Ready():
                 self._enqueue(message, ctx)
             case Placed():
+                # Not before: until it is among the requests, a beat would call it settled.
+                self._slots(message.worker).placed_max = message.request.dispatch_id
                 self._repeat_from_now(self.requests, message.worker, message.request, ctx)
                 return
             case NotPlaced() | Ended():
@@ -188,7 +190,6 @@ class Dispatcher:
             _, task_instance_id = self.queues[key].popleft()
             dispatch_id = ctx.new_id("dispatch")
             slots.live[dispatch_id] = task_instance_id
-            slots.placed_max = dispatch_id
             place = Place(task_instance_id, slots.name, slots.boot, dispatch_id)
             ctx.tell("event_persister", place)
 
@@ -318,6 +319,10 @@ class Dispatcher:
             for entry in unanswered.values():
                 if entry.due_ms <= ctx.now_ms:
                     self._send(entry, ctx)
+        dues = [e.due_ms for u in (self.requests, self.kills) for e in u.values()]
+        dues += [due_ms for due_ms, _, _ in self.delayed[:1]]
+        if dues:
+            self._arm(min(dues), ctx)
 
     def _arm(self, due_ms: int, ctx: Context) -> None:
         if self.timer_ms is None or due_ms < self.timer_ms:

@@ -48,6 +48,8 @@ WATCH_WAIT_MS_MAX = 30_000
 LIST_LIMIT_MAX = 1_000
 #: Open requests of all clients; above, a client is asked to come back.
 OPEN_MAX = 10_000
+#: How long a page of a log is waited for: longer than a client's first repeats, which ask again.
+LOG_WAIT_MS = 10_000
 #: How long the debug answer waits for workers; a node that is silent is left out.
 DEBUG_WAIT_MS = 1_000
 
@@ -114,7 +116,10 @@ class Gateway:
         self.live_instances: int | None = None  # not known before the recovery is through
         self.open: dict[str, Open] = {}
         self.touched: dict[int, None] = {}  # instances with a `TellWhenOnDisk` under way
+        self.timer_ms: int | None = None  # when the timer for what waits fires
         self.shutting_down = False
+        self.look_ms: int | None = None  # when the timer fires that looks at what waits
+        self.looked_ms = 0
 
     def held(self) -> int:
         """Requests without an answer."""
@@ -184,7 +189,7 @@ class Gateway:
 
     def _take_intent(self, intent: Submit | Stop, ctx: Context) -> None:
         known = self.open.get(intent.request_id)
-        if known is not None and known.request.digest == intent.digest:
+        if known is not None and getattr(known.request, "digest", None) == intent.digest:
             known.peer = ctx.peer
             return
         if known is not None:
@@ -250,6 +255,8 @@ class Gateway:
         known = self.open.get(request.request_id)
         if known is not None:
             known.peer = ctx.peer
+            if isinstance(request, LogRead):  # the worker's answer may have been lost
+                self._ask_log(request, ctx)
             return
         if len(self.open) >= OPEN_MAX:
             self._refuse_now(request, "busy", f"{OPEN_MAX} requests are open; try again", ctx)
@@ -274,7 +281,9 @@ class Gateway:
                 self._ask_changes(opened, ctx)
                 self._arm(ctx)
             case LogRead():
-                ctx.query("log_place", request_id, request.task_instance_id, request.attempt)
+                opened.until_ms = ctx.now_ms + LOG_WAIT_MS
+                self._ask_log(request, ctx)
+                self._arm(ctx)
             case DebugRequest(kind="trace"):
                 ctx.query("trace", request_id, request.task_instance_id)
             case DebugRequest():
@@ -297,8 +306,8 @@ class Gateway:
                 if document["tasks"] or _is_first(request) or _is_final(document):
                     changed = InstanceChanged(request_id=answer.token, page=document)
                     self._reply(answer.token, changed, ctx)
-                elif opened.stale:
-                    ctx.set_timer("waiting", WATCH_MS_MIN)
+                else:
+                    self._arm(ctx)
             case LogRead():
                 opened.live = document["live"]
                 if document["worker"] is None:
@@ -319,6 +328,9 @@ class Gateway:
             case _:
                 self._reply(answer.token, InstancePage(request_id=answer.token, page=document), ctx)
 
+    def _ask_log(self, request: LogRead, ctx: Context) -> None:
+        ctx.query("log_place", request.request_id, request.task_instance_id, request.attempt)
+
     def _ask_changes(self, opened: Open, ctx: Context) -> None:
         request: InstanceWatch = opened.request
         opened.querying, opened.stale = True, False
@@ -337,30 +349,39 @@ class Gateway:
         for opened in self.open.values():
             if opened.watches(workflow_instance_id):
                 opened.stale = True
-                ctx.set_timer("waiting", WATCH_MS_MIN)
+        self._arm(ctx)
 
     def _look_at_waiting(self, ctx: Context) -> None:
         """Watches whose instance changed, and whatever has waited long enough."""
+        self.look_ms, self.looked_ms = None, ctx.now_ms
+        self.timer_ms = None
         for request_id, opened in list(self.open.items()):
+            over = opened.until_ms and ctx.now_ms >= opened.until_ms
             match opened.request:
-                case InstanceWatch() if not opened.querying:
-                    if ctx.now_ms >= opened.until_ms:
-                        page = NOTHING_NEW | {"last": opened.request.after}
-                        self._reply(
-                            request_id, InstanceChanged(request_id=request_id, page=page), ctx
-                        )
-                    elif opened.stale:
-                        self._ask_changes(opened, ctx)
-                case DebugRequest(kind="mailboxes") if ctx.now_ms >= opened.until_ms:
+                case InstanceWatch() if over and not opened.querying:
+                    page = NOTHING_NEW | {"last": opened.request.after}
+                    self._reply(request_id, InstanceChanged(request_id=request_id, page=page), ctx)
+                case InstanceWatch() if opened.stale and not opened.querying:
+                    self._ask_changes(opened, ctx)
+                case DebugRequest(kind="mailboxes") if over:
                     self._reply(
                         request_id, DebugReply(request_id=request_id, rows=opened.rows), ctx
                     )
+                case LogRead() if over:
+                    text = "the worker that has the log does not answer; it may come back"
+                    self._refuse(request_id, 6, "worker_away", text, ctx)
         self._arm(ctx)
 
     def _arm(self, ctx: Context) -> None:
         dues = [opened.until_ms for opened in self.open.values() if opened.until_ms]
         if dues:
-            ctx.set_timer("waiting", max(WATCH_MS_MIN, min(dues) - ctx.now_ms))
+            self._look_at(min(dues), ctx)
+
+    def _look_at(self, due_ms: int, ctx: Context) -> None:
+        """One timer for all that waits; never put off, or a busy instance would never be seen."""
+        if self.look_ms is None or due_ms < self.look_ms:
+            self.look_ms = due_ms
+            ctx.set_timer("waiting", max(0, due_ms - ctx.now_ms))
 
     def _count_relayed(self, relayed: Relayed, ctx: Context) -> None:
         opened = self.open.get(relayed.request_id)

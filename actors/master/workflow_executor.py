@@ -324,7 +324,7 @@ class WorkflowExecutor:
             row.state, row.message = W.STOP, "stopped on request"
         else:
             row.state, row.reason, row.message = W.FAILURE, "task_failed", live.first_failure
-        row.end_time = ctx.wall_ms
+        row.end_time = max(ctx.wall_ms, row.start_time)  # the wall clock may have been set back
         ctx.write(row)
         del self.live[row.id]
         ctx.tell("event_persister", EndInstance(row.id))

@@ -63,6 +63,9 @@ class Checkers:
     def on_send(self, node: "Node", commands: list[Command]) -> None:
         """I6 and its like: what is said is on disk."""
         for command in commands:
+            if isinstance(command, TaskKillResponse):
+                self.processes.on_kill_answer(node.name, command)
+        for command in commands:
             match command:
                 case TaskExecuteRunningAck(outcome="ok") | TaskExecuteResponseAck(outcome="ok"):
                     self._committed_callback(command)
@@ -71,14 +74,14 @@ class Checkers:
                     self._parents_outputs(command)
                 case TaskKillRequest() if command.dispatch_id not in self.rows.kills:
                     raise Violation("I6 kill on disk", f"{command}", command.task_instance_id)
-                case WorkerWelcome(judged=True) if command.to_boot not in self.rows.boots():
+                case WorkerWelcome(judged=True) if not self.rows.knows_boot(command.to_boot):
                     raise Violation("§5 worker row before its Welcome", f"{command}")
                 case Answer():
                     self.on_answer(command)
+                case TaskExecuteRequestAck() if command.dispatch_id in self.processes.never:
+                    continue  # accepted and dropped in one turn
                 case TaskExecuteRequestAck() | TaskExecuteRunning() | TaskExecuteResponse():
                     self.journals.journalled(node.name, command)
-                case TaskKillResponse():
-                    self.processes.on_kill_answer(node.name, command)
                 case WorkerRegister() if node.boot not in self.journals.met_warden:
                     raise Violation("§6 the warden answers before the Register", f"{command}")
 
@@ -145,15 +148,15 @@ class Checkers:
     def unrest(self) -> tuple[str, int] | None:
         """What has not ended yet, and a task that it concerns; None if all is quiet (I35, I36)."""
         world = self.world
-        for client in world.clients:
-            if client.to_submit or client.pending:
-                waiting = list(client.pending) or "submits to come"
-                return f"{client.name} waits for {waiting}", 0
         for instance in self.rows.instances.values():
             if instance["state"] not in WORKFLOW_FINAL:
                 tasks = self.rows.tasks_of.get(instance["id"], {}).values()
                 live = [task["id"] for task in tasks if task["end_time"] is None]
                 return f"instance {instance['id']} is live, tasks {live}", (live or [0])[0]
+        for client in world.clients:
+            if client.to_submit or client.pending:
+                waiting = list(client.pending) or "submits to come"
+                return f"{client.name} waits for {waiting}", 0
         for node in [world.master, *world.workers]:
             if node.mailboxes is None or not node.alive:
                 return f"{node.name} is down", 0

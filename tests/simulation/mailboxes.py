@@ -26,7 +26,7 @@ class Counted:
     def receive(self, message: Any, ctx: Context) -> None:
         """Pass it on."""
         self.received += 1
-        self.waiting.pop(id(message), None)
+        self.waiting.pop(-1 if isinstance(message, Boot) else id(message), None)
         self.actor.receive(message, ctx)
 
     def held(self) -> int:
@@ -55,8 +55,7 @@ class Mailboxes:
         """The turn that these actors are in; it has offered each a `Boot` itself."""
         self.turn = turn
         for counted in self.counted.values():
-            boot = Boot()
-            counted.waiting[-1] = boot
+            counted.waiting[-1] = Boot()
 
     def offered(self, actor: str, message: Any, why_not: str) -> None:
         """Something was offered and taken, or not."""
@@ -70,8 +69,6 @@ class Mailboxes:
         """After a turn. Raises `Violation`."""
         for name, counted in self.counted.items():
             box = self.turn.mailboxes[name]
-            if counted.received:
-                counted.waiting.pop(-1, None)  # its Boot came first
             fits = box.depth == len(counted.waiting) or (
                 name == SENDS_ITSELF and box.depth > len(counted.waiting)
             )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from stenella.actors.base import Actor, Loaded, OnDisk, Queried, TellWhenOnDisk
 from stenella.actors.turn import Limits, Load, Perform, Query, Released, Send, Turn
 from stenella.protocol.codec import CommandDecoder, decode_header, encode_frames
-from stenella.protocol.commands import Command, Refused
+from stenella.protocol.commands import Command, Refused, Request
 from stenella.protocol.rows import Batch
 
 from .mailboxes import Mailboxes
@@ -210,9 +210,8 @@ class Node:
         for command in good:
             size = len(body) // len(good)
             why_not = self.take(routes[type(command)], command, peer, sender, size)
-            request_id = getattr(command, "request_id", "")
-            if why_not == "busy" and request_id:
-                refusal = Refused(request_id=request_id, exit_code=6, code="busy", message="")
+            if why_not == "busy" and isinstance(command, Request):
+                refusal = Refused(request_id=command.request_id, exit_code=6, code="busy", message="")
                 self._send(peer, [refusal])
         self.wake()
 

@@ -29,7 +29,8 @@ class Processes:
         self.living: dict[int, list[Process]] = {}  # task → main processes
         self.ended: dict[int, Fields] = {}  # dispatch → record
         self.lost: dict[int, None] = {}
-        self.never: dict[int, None] = {}  # dispatches that a worker promised never to begin
+        #: Dispatches that a worker promised never to begin → the master's life that it told.
+        self.never: dict[int, int] = {}
 
     def on_spawn(self, node: "WorkerNode", process: "Process") -> None:
         """I11, I12. Raises `Violation`."""
@@ -46,7 +47,7 @@ class Processes:
         hold("I11 one run per attempt", (number, attempt) not in self.spawned)
         hold("I12 one attempt at a time", not living)
         hold("§6 journalled before it is started", (node.name, dispatch_id) in self.journals.attempts)
-        hold("§5 never_began is a promise", dispatch_id not in self.never)
+        hold("§5 never_began is a promise", self.never.get(dispatch_id) != self.world.master.life)
         hold("I15 an end is final", dispatch_id not in self.rows.ends_by_dispatch)
         self.spawned[number, attempt] = start
         living.append(process)
@@ -76,7 +77,7 @@ class Processes:
         if answer.outcome == "killing" and answer.dispatch_id not in self.journals.killed:
             raise Violation("§5 killing is journalled", f"{answer}", number)
         if answer.outcome == "never_began":
-            self.never[answer.dispatch_id] = None
+            self.never[answer.dispatch_id] = self.world.master.life
             start = self.spawned.get((number, answer.attempt))
             if start is not None and start["dispatch_id"] == answer.dispatch_id:
                 raise Violation("§5 never_began is a promise", f"{answer}", number)

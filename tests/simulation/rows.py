@@ -70,9 +70,11 @@ class Rows:
             self.versions[digest] = decoded, Graph(decoded.tasks)
         return self.versions[digest]
 
-    def boots(self) -> list[str]:
-        """Of the workers' rows."""
-        return [row["boot"] for row in self.read("SELECT boot FROM worker")]
+    def knows_boot(self, boot: str) -> bool:
+        """Whether the worker's row is of this life, or of a later one by now."""
+        worker, number, life, _ = boot.split("-")
+        found = self.read("SELECT life FROM worker WHERE id = ?", f"{worker}-{number}")
+        return bool(found) and found[0]["life"] >= int(life)
 
     def has_intent(self, request_id: str) -> bool:
         """Whether its row is there."""

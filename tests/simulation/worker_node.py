@@ -112,6 +112,8 @@ class WorkerNode(Node):
     def hear_warden(self, message: dict[str, Any]) -> None:
         """The warden's word."""
         self.note("hears", message)
+        if message["say"] == "records":
+            self.world.checkers.on_hello_answered(self)
         self.offer("executor", WardenSaid(message))
 
     # --- what it does -----------------------------------------------------------------------------

@@ -1,0 +1,142 @@
+"""``up``, ``master start``, ``worker start``: the commands that become a cluster's processes.
+
+They live as long as the cluster, so nothing is loaded here that the process will not use.
+"""
+
+import logging
+import time
+
+import click
+
+from ..home import settings
+from ..home.layout import Home, open_home
+from . import pages
+from .starting import ensure_cluster
+
+LOOK_PAUSE_S = 0.05
+EMBEDDED_LINGER_S = 2.0  # without live instance and client: long enough for `run; show; logs`
+WORKERS_S = 5.0  # for workers to register, which takes them some 0.3 s each on a busy machine
+LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s %(message)s"
+
+#: The supervisor's: leave when standard input ends.
+supervised_option = click.option("--supervised", is_flag=True, hidden=True)
+slots_option = click.option(
+    "--slots",
+    type=click.IntRange(1, 10_000),
+    help="Tasks at once on a worker; else worker.slots of conf.toml.",
+)
+
+
+@click.command()
+@click.option(
+    "--workers", type=click.IntRange(0, 1_000), default=1, show_default=True, help="Workers."
+)
+@slots_option
+@click.option("--detach", is_flag=True, help="Return when it is ready; it goes on by itself.")
+@click.option("--embedded", is_flag=True, hidden=True)
+def up(workers: int, slots: int | None, detach: bool, embedded: bool) -> int:
+    """Start the cluster and keep it up.
+
+    Ctrl-C takes it down. Where it is up already this says what is there; more workers or other
+    slots than it has are given to it.
+
+    Example: stenella up --workers 2 --detach
+    """
+    home = open_home()
+    settings.load(home)  # what is wrong with it is told here, not in a log
+    from ..runtime import supervisor
+
+    desired = supervisor.Desired(workers, slots)
+    if embedded:
+        return supervisor.run(home, desired, EMBEDDED_LINGER_S, _say)
+    if not supervisor.ask_for(home, desired):
+        if not detach:
+            return supervisor.run(home, desired, None, _say)
+        arguments = ["--workers", str(workers)]
+        arguments += [] if slots is None else ["--slots", str(slots)]
+        ensure_cluster(home, arguments, lambda _text: None)
+    _tell_status(home, workers)
+    return 0
+
+
+def _say(line: str) -> None:
+    """Progress, not data: `up` prints data only about a cluster that was there."""
+    click.echo(line, err=True)
+
+
+def _tell_status(home: Home, workers: int) -> None:
+    """What is there, once the workers are or have had their time."""
+    from ..client.reads import Reads
+
+    deadline = time.monotonic() + WORKERS_S
+    with Reads(home.root) as client:
+        while True:
+            document = client.status()
+            alive = [w for w in document["workers"] if w["state"] == "alive"]
+            if len(alive) >= workers or time.monotonic() >= deadline:
+                break
+            time.sleep(LOOK_PAUSE_S)
+    pages.emit_lines(pages.status(document))
+
+
+@click.group()
+def master() -> None:
+    """Run a master by itself."""
+
+
+@master.command("start")
+@supervised_option
+@click.option("--linger", "linger_s", type=float, hidden=True)
+def master_start(supervised: bool, linger_s: float | None) -> int:
+    """Run the master of this home in the foreground.
+
+    For a service supervisor; `stenella up` is simpler.
+
+    Example: stenella master start
+    """
+    home = open_home()
+    chosen = settings.load(home)
+    from ..runtime import master_node  # gevent and all: only for those who are a node
+
+    _log_to_stderr()
+    return master_node.run_master(home, chosen, linger_s, supervised=supervised)
+
+
+@click.group()
+def worker() -> None:
+    """Run a worker by itself."""
+
+
+@worker.command("start")
+@supervised_option
+@slots_option
+@click.option(
+    "--group",
+    "groups",
+    multiple=True,
+    help="A worker group it takes tasks of; may be repeated; else worker.groups of conf.toml.",
+)
+@click.option(
+    "--number",
+    type=click.IntRange(1, 1_000),
+    default=1,
+    show_default=True,
+    help="Which worker of this home: its folder is workers/NUMBER.",
+)
+def worker_start(supervised: bool, slots: int | None, groups: tuple[str, ...], number: int) -> int:
+    """Run a worker of this home in the foreground.
+
+    For a service supervisor; `stenella up --workers N` is simpler.
+
+    Example: stenella worker start --number 2 --slots 4 --group big
+    """
+    home = open_home()
+    chosen = settings.load(home)
+    from ..runtime import worker_node
+
+    _log_to_stderr()
+    return worker_node.run_worker(home, chosen, number, slots, groups, supervised=supervised)
+
+
+def _log_to_stderr() -> None:
+    logging.basicConfig(level=logging.INFO, format=LOG_FORMAT)
