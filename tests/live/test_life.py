@@ -73,9 +73,7 @@ def test_a_worker_told_to_end_leaves_its_task_to_its_next_life(cluster: LiveHome
 
 def test_a_killed_warden_costs_the_attempt_and_no_two_run_at_once(cluster: LiveHome) -> None:
     running, gate = cluster.folder / "running", cluster.folder / "gate"
-    script = (
-        f'[ -e "{running}" ] && kill -0 "$(cat "{running}")" && exit 9\necho $$ > "{running}"\n'
-    )
+    script = f'exec 9> "{running}.lock"\nflock -n 9 || exit 9\ntouch "{running}"\n'
     tasks = cluster.noting(1, script + WAIT_FOR_GATE.format(gate=gate))
     number = cluster.json("submit", cluster.definition("lost", tasks))["workflow_instance_id"]
     until(running.exists, "it runs")

@@ -12,6 +12,8 @@ from .story import Violation
 
 #: It sends itself the rest of long work, which waits like what was offered.
 SENDS_ITSELF = "workflow_executor"
+#: Far above what follows from the few messages that a turn of these worlds takes.
+TURN_MESSAGES_MAX = 5_000
 
 
 class Counted:
@@ -22,10 +24,14 @@ class Counted:
         self.received = 0
         self.waiting: dict[int, Any] = {}  # offered and not yet received, by identity
         self.refused = 0
+        self.this_turn = 0
 
     def receive(self, message: Any, ctx: Context) -> None:
         """Pass it on."""
         self.received += 1
+        self.this_turn += 1
+        if self.this_turn > TURN_MESSAGES_MAX:
+            raise Violation("a turn ends", f"{message} is one of {self.this_turn} in one turn")
         self.waiting.pop(-1 if isinstance(message, Boot) else id(message), None)
         self.actor.receive(message, ctx)
 
@@ -68,6 +74,7 @@ class Mailboxes:
     def check(self) -> None:
         """After a turn. Raises `Violation`."""
         for name, counted in self.counted.items():
+            counted.this_turn = 0
             box = self.turn.mailboxes[name]
             fits = box.depth == len(counted.waiting) or (
                 name == SENDS_ITSELF and box.depth > len(counted.waiting)

@@ -1,0 +1,61 @@
+"""Executors of a worker with two slots, and what their warden says."""
+
+from typing import Any
+
+from stenella.actors.base import Boot, Discard, Loaded, Prepared, ToWarden, WardenSaid
+from stenella.actors.worker.executor import Executor
+from stenella.actors.worker.messages import EpochRose
+from stenella.protocol.launch import Launch
+from stenella.protocol.rows import JournalAttempt
+
+from .builders import EPOCH, GRACE_MS, IDENTITY, MASTER, request
+from .recorder import WALL_MS, Asked, Recorder
+
+LAUNCH = Launch(["/bin/true"], {"A": "b"}, "/work")
+BEGUN = {"say": "begun", "dispatch_id": 100, "pid": 77, "start_ticks": 5, "start_time": WALL_MS}
+ENDED = {
+    "say": "ended",
+    "dispatch_id": 100,
+    "code": 0,
+    "signal": None,
+    "end_time": WALL_MS + 40,
+    "duration_ms": 40,
+    "intent": None,
+    "problem": None,
+}
+FORGOTTEN: list[Asked] = [
+    ("delete", JournalAttempt, 100),
+    ("perform", ToWarden({"do": "forget", "dispatch_id": 100})),
+    ("perform", Discard(100)),
+]
+
+
+def executor(ctx: Recorder, *messages: Any) -> Executor:
+    """An executor of two slots that has recovered with nothing, and received these."""
+    return adopting(ctx, [], [], *messages)
+
+
+def adopting(
+    ctx: Recorder, rows: list[JournalAttempt], records: list[dict[str, Any]], *messages: Any
+) -> Executor:
+    """An executor that has found these in its journal and at its warden."""
+    made = Executor(IDENTITY, MASTER, GRACE_MS)
+    greeting = WardenSaid({"say": "records", "records": records})
+    ctx.asked = []
+    for message in (Boot(), Loaded("attempts", (), rows), greeting, EpochRose(EPOCH), *messages):
+        ctx.give(made, message)
+    return made
+
+
+def said(**fact: Any) -> WardenSaid:
+    return WardenSaid(fact)
+
+
+PREPARED = Prepared(100, LAUNCH)
+STARTED = (request(), PREPARED)
+RUNNING = (*STARTED, WardenSaid(BEGUN))
+
+
+def to_warden_kill(intent: str = "person", grace_ms: int = GRACE_MS) -> Asked:
+    asked = {"do": "kill", "dispatch_id": 100, "intent": intent, "grace_ms": grace_ms}
+    return ("perform", ToWarden(asked))

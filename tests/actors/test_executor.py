@@ -1,0 +1,268 @@
+"""The worker's executor: how an attempt is taken, begun, killed and ended (DESIGN section 6)."""
+
+from typing import Any
+
+import pytest
+
+from stenella.actors.base import (
+    Collect,
+    Collected,
+    Prepare,
+    Prepared,
+    WardenSaid,
+)
+from stenella.actors.worker.messages import (
+    Acknowledged,
+    CountSlots,
+    FreeSlots,
+    Report,
+    SettledBelow,
+)
+from stenella.protocol.launch import Collection
+
+from .builders import (
+    EPOCH,
+    IDS,
+    MASTER,
+    accepted,
+    journal_attempt,
+    kill,
+    refused,
+    request,
+    result,
+    running,
+)
+from .executors import BEGUN, ENDED, FORGOTTEN, LAUNCH, PREPARED, RUNNING, STARTED, executor, said
+from .recorder import WALL_MS, Recorder, of, told
+
+# --- answered once -------------------------------------------------------------------------------
+
+
+def test_an_accepted_request_is_journalled_prepared_and_acknowledged() -> None:
+    ctx = Recorder()
+
+    assert ctx.give(executor(ctx), request()) == [
+        ("put", journal_attempt(life=2)),
+        ("perform", Prepare(request())),
+        ("send", MASTER, accepted()),
+    ]
+
+
+def test_a_copy_of_an_accepted_request_is_acknowledged_and_does_nothing() -> None:
+    ctx = Recorder()
+
+    assert ctx.give(executor(ctx, *RUNNING), request()) == [("send", MASTER, accepted())]
+
+
+def test_a_copy_of_an_ended_and_forgotten_request_is_still_accepted_and_does_nothing() -> None:
+    ctx = Recorder()
+    done = (*RUNNING, WardenSaid(ENDED), Collected(100, Collection({}, "")), Acknowledged(100))
+
+    assert ctx.give(executor(ctx, *done), request()) == [("send", MASTER, accepted())]
+
+
+def test_what_was_refused_once_stays_refused_also_when_there_is_room() -> None:
+    ctx = Recorder()
+    full = executor(
+        ctx,
+        request(dispatch_id=98, task_instance_id=8),
+        request(dispatch_id=99, task_instance_id=9),
+    )
+
+    assert ctx.give(full, request()) == [("send", MASTER, refused("no_slot"))]
+    ctx.give(full, kill(dispatch_id=99, task_instance_id=9))
+    assert ctx.give(full, request()) == [("send", MASTER, refused("no_slot"))]
+    again = request(dispatch_id=101)
+    assert of(ctx.give(full, again), "send") == [accepted(dispatch_id=101)]
+
+
+def test_a_type_that_is_not_offered_is_refused() -> None:
+    ctx = Recorder()
+
+    asked = ctx.give(executor(ctx), request(task_type="sql"))
+
+    assert asked == [("send", MASTER, refused("unknown_type"))]
+
+
+def test_two_attempts_of_one_task_never_run_at_the_same_time() -> None:
+    ctx = Recorder()
+    busy = executor(ctx, *RUNNING)
+
+    asked = ctx.give(busy, request(attempt=2, dispatch_id=101))
+
+    assert asked == [("send", MASTER, refused("no_slot", attempt=2, dispatch_id=101))]
+
+
+@pytest.mark.parametrize("late", [{"to_boot": "b0"}, {"epoch": EPOCH - 1}])
+def test_a_frame_for_another_boot_or_of_a_lower_epoch_is_dropped(late: dict[str, Any]) -> None:
+    ctx = Recorder()
+
+    assert ctx.give(executor(ctx), request(**late)) == []
+    assert ctx.give(executor(ctx, *RUNNING), kill(**late)) == []
+
+
+def test_an_unknown_request_below_what_is_settled_is_fenced() -> None:
+    ctx = Recorder()
+    settled = executor(ctx, SettledBelow(101))
+
+    assert ctx.give(settled, request()) == [("send", MASTER, refused("fenced"))]
+    at_it = request(dispatch_id=101)
+    assert of(ctx.give(settled, at_it), "send") == [accepted(dispatch_id=101)]
+
+
+def test_what_is_settled_is_forgotten_and_a_copy_then_fenced() -> None:
+    ctx = Recorder()
+    killed_before = executor(ctx, kill(), SettledBelow(101))
+
+    assert killed_before.answered == {}
+    assert ctx.give(killed_before, request()) == [("send", MASTER, refused("fenced"))]
+
+
+# --- beginning and ending ------------------------------------------------------------------------
+
+
+def test_a_prepared_attempt_is_handed_to_the_warden_with_its_marker() -> None:
+    ctx = Recorder()
+
+    [(_, effect)] = ctx.give(executor(ctx, request()), PREPARED)
+
+    names = ("dispatch_id", "task_instance_id", "workflow_instance_id", "attempt")
+    assert effect.message == {name: IDS[name] for name in names} | {
+        "do": "start",
+        "marker": "c1.w1.10.1",
+        "argv": LAUNCH.argv,
+        "env": LAUNCH.env,
+        "cwd": LAUNCH.cwd,
+        "log": "1/10.1.log",
+    }
+
+
+def test_a_preflight_that_fails_is_a_journalled_result() -> None:
+    ctx = Recorder()
+
+    asked = ctx.give(executor(ctx, request()), Prepared(100, None, "no such folder"))
+
+    fields = {"exit_code": None, "start_time": None, "end_time": WALL_MS, "pid": 0, "seq": 0}
+    failure = result("FAILURE", reason="preflight", message="no such folder", **fields)
+    assert asked == [
+        ("put", journal_attempt(life=2, phase="ended")),
+        ("tell", "callback_sender", Report(failure)),
+    ]
+
+
+def test_a_spawn_that_fails_is_a_preflight_too() -> None:
+    ctx = Recorder()
+    problem = {"reason": "spawn", "message": "no such file"}
+
+    asked = ctx.give(executor(ctx, *STARTED), WardenSaid(ENDED | {"problem": problem}))
+
+    [fact] = [report.fact for report in told(asked, "callback_sender")]
+    assert (fact.status, fact.reason, fact.message) == ("FAILURE", "preflight", "no such file")
+
+
+def test_running_is_reported_when_the_warden_has_recorded_it() -> None:
+    ctx = Recorder()
+
+    assert ctx.give(executor(ctx, *STARTED), WardenSaid(BEGUN)) == [
+        ("put", journal_attempt(life=2, phase="begun", start_time=WALL_MS, pid=77)),
+        ("tell", "callback_sender", Report(running(seq=0))),
+    ]
+
+
+def test_a_repeated_word_of_the_warden_says_nothing_new() -> None:
+    ctx = Recorder()
+    begun = executor(ctx, *RUNNING)
+
+    assert ctx.give(begun, WardenSaid(BEGUN)) == []
+    ctx.give(begun, WardenSaid(ENDED))
+    assert ctx.give(begun, WardenSaid(ENDED)) == []
+
+
+def test_an_end_is_collected_then_reported() -> None:
+    ctx = Recorder()
+    request_with_outputs = request(outputs={"n": 1}, required=["m"])
+    begun = executor(ctx, request_with_outputs, PREPARED, WardenSaid(BEGUN))
+
+    asked = ctx.give(begun, WardenSaid(ENDED))
+    assert asked == [
+        ("perform", Collect(100, "shell", "1/10.1.log", 0, outputs={"n": 1}, required=["m"]))
+    ]
+    asked = ctx.give(begun, Collected(100, Collection({"n": 1, "m": 2}, "bye")))
+    assert [row.phase for row in of(asked, "put")] == ["ended"]
+    assert told(asked, "callback_sender") == [
+        Report(result(seq=0, outputs={"n": 1, "m": 2}, tail="bye"))
+    ]
+
+
+@pytest.mark.parametrize(
+    ("ended", "problem", "status", "reason", "exit_code"),
+    [
+        ({}, "", "SUCCESS", "", 0),
+        ({}, "m is missing", "FAILURE", "bad_output", 0),
+        ({"code": 3}, "m is missing", "FAILURE", "exit_nonzero", 3),
+        ({"code": 137}, "", "FAILURE", "exit_nonzero", 137),
+        ({"code": None, "signal": 9}, "", "FAILURE", "exit_nonzero", 137),
+        ({"code": None, "signal": 15, "intent": "person"}, "", "KILL", "killed", 143),
+        ({"code": 0, "intent": "person"}, "", "KILL", "killed", 0),
+        ({"code": 0, "intent": "shutdown"}, "", "NEED_FAULT_TOLERANCE", "shutdown", 0),
+    ],
+)
+def test_how_an_attempt_ends(
+    ended: dict[str, Any], problem: str, status: str, reason: str, exit_code: int
+) -> None:
+    ctx = Recorder()
+    over = executor(ctx, *RUNNING, WardenSaid(ENDED | ended))
+
+    asked = ctx.give(over, Collected(100, Collection({}, "", problem)))
+
+    [fact] = [report.fact for report in told(asked, "callback_sender")]
+    assert (fact.status, fact.reason, fact.exit_code) == (status, reason, exit_code)
+
+
+def test_an_end_before_the_signal_went_out_is_decided_by_its_code() -> None:
+    ctx = Recorder()
+    asked_to_die = executor(ctx, *RUNNING, kill(), WardenSaid(ENDED | {"intent": None}))
+
+    asked = ctx.give(asked_to_die, Collected(100, Collection({}, "")))
+
+    assert told(asked, "callback_sender") == [Report(result(seq=0))]
+
+
+def test_an_attempt_that_the_warden_has_lost_is_reported_lost() -> None:
+    ctx = Recorder()
+
+    asked = ctx.give(executor(ctx, *RUNNING), said(say="lost", dispatch_id=100))
+
+    [fact] = [report.fact for report in told(asked, "callback_sender")]
+    assert (fact.status, fact.reason) == ("NEED_FAULT_TOLERANCE", "lost")
+
+
+def test_a_noop_begins_and_ends_in_one_turn_without_a_process() -> None:
+    ctx = Recorder()
+    noop = executor(ctx, request(task_type="noop", outputs={"n": 1}))
+
+    asked = ctx.give(noop, Prepared(100, None))
+
+    began = running(seq=0, pid=0)
+    ended = result(seq=0, pid=0, end_time=WALL_MS, outputs={"n": 1})
+    assert told(asked, "callback_sender") == [Report(began), Report(ended)]
+    assert of(asked, "perform") == []
+
+
+def test_an_acknowledged_result_is_forgotten_everywhere() -> None:
+    ctx = Recorder()
+    over = executor(ctx, *RUNNING, WardenSaid(ENDED), Collected(100, Collection({}, "")))
+
+    assert ctx.give(over, Acknowledged(100)) == FORGOTTEN
+    assert over.held() == 0
+
+
+def test_a_slot_is_free_when_the_result_is_journalled_not_when_it_is_acknowledged() -> None:
+    ctx = Recorder()
+    busy = executor(ctx, *RUNNING)
+
+    assert told(ctx.give(busy, CountSlots()), "membership") == [FreeSlots(1)]
+    ctx.give(busy, WardenSaid(ENDED))
+    assert told(ctx.give(busy, CountSlots()), "membership") == [FreeSlots(1)]
+    ctx.give(busy, Collected(100, Collection({}, "")))
+    assert told(ctx.give(busy, CountSlots()), "membership") == [FreeSlots(2)]

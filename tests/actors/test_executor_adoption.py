@@ -1,0 +1,369 @@
+"""The worker's executor: kill, fence, adoption, draining (DESIGN section 6)."""
+
+from typing import Any
+
+import pytest
+
+from stenella.actors.base import Boot, Collected, Loaded, Prepared, Timer, ToWarden, WardenSaid
+from stenella.actors.worker.executor import DRAIN_CHECK_MS, Executor
+from stenella.actors.worker.messages import (
+    Acknowledged,
+    CountSlots,
+    Drain,
+    Drained,
+    Drop,
+    Fenced,
+    FreeSlots,
+    Judged,
+    ListAttempts,
+    Listing,
+    Recovered,
+)
+from stenella.protocol.commands import AttemptReport, Verdict
+from stenella.protocol.launch import Collection
+
+from .builders import (
+    GRACE_MS,
+    IDENTITY,
+    MASTER,
+    journal_attempt,
+    kill,
+    killed,
+    refused,
+    report,
+    request,
+    running,
+)
+from .executors import (
+    BEGUN,
+    ENDED,
+    FORGOTTEN,
+    LAUNCH,
+    PREPARED,
+    RUNNING,
+    STARTED,
+    adopting,
+    executor,
+    said,
+    to_warden_kill,
+)
+from .recorder import WALL_MS, Recorder, of, told
+
+TIMER = Timer("drain")
+GREETING = said(say="records", records=[])
+
+
+def record(phase: str, **fields: Any) -> dict[str, Any]:
+    """What the warden has folded of attempt 100."""
+    began = {} if phase == "starting" else {"pid": 77, "start_ticks": 5, "start_time": WALL_MS}
+    ended = ENDED if phase == "ended" else {}
+    return {"dispatch_id": 100} | began | ended | {"phase": phase} | fields
+
+
+def listed(ctx: Recorder, made: Executor) -> list[AttemptReport]:
+    [listing] = told(ctx.give(made, ListAttempts()), "membership")
+    assert isinstance(listing, Listing)
+    return listing.attempts
+
+
+def facts(asked: list[tuple[Any, ...]]) -> list[Any]:
+    return [message.fact for message in told(asked, "callback_sender")]
+
+
+# --- kill ----------------------------------------------------------------------------------------
+
+
+def test_a_kill_before_the_hand_over_drops_the_attempt_and_answers_never_began() -> None:
+    ctx = Recorder()
+    preparing = executor(ctx, request())
+
+    asked = ctx.give(preparing, kill())
+
+    assert asked == [*FORGOTTEN, ("send", MASTER, killed("never_began"))]
+    assert ctx.give(preparing, PREPARED) == []
+    assert ctx.give(preparing, request()) == [("send", MASTER, refused("never_began"))]
+
+
+def test_a_kill_that_comes_before_its_request_leaves_a_tombstone() -> None:
+    ctx = Recorder()
+    empty = executor(ctx)
+
+    assert ctx.give(empty, kill()) == [("send", MASTER, killed("never_began"))]
+    assert ctx.give(empty, request()) == [("send", MASTER, refused("never_began"))]
+
+
+@pytest.mark.parametrize("before", [STARTED, RUNNING])
+def test_a_kill_after_the_hand_over_is_journalled_and_left_to_the_warden(
+    before: tuple[Any, ...],
+) -> None:
+    ctx = Recorder()
+
+    asked = ctx.give(executor(ctx, *before), kill())
+
+    assert [row.kill_reason for row in of(asked, "put")] == ["person"]
+    assert asked[1:] == [to_warden_kill(), ("send", MASTER, killed("killing"))]
+
+
+def test_a_copy_of_a_kill_is_answered_alike_and_its_first_intent_stays() -> None:
+    ctx = Recorder()
+    dying = executor(ctx, *RUNNING, kill())
+
+    asked = ctx.give(dying, kill(reason="other"))
+
+    assert of(asked, "put") == []
+    assert of(asked, "send") == [killed("killing")]
+
+
+def test_a_kill_of_what_has_ended_says_so_before_and_after_the_ack() -> None:
+    ctx = Recorder()
+    over = executor(ctx, *RUNNING, WardenSaid(ENDED), Collected(100, Collection({}, "")))
+
+    assert ctx.give(over, kill()) == [("send", MASTER, killed("ended"))]
+    ctx.give(over, Acknowledged(100))
+    assert ctx.give(over, kill()) == [("send", MASTER, killed("ended"))]
+
+
+@pytest.mark.parametrize("word", ["never_began", "unknown"])
+def test_killed_before_the_warden_read_the_start_ends_as_the_kill_wants(word: str) -> None:
+    ctx = Recorder()
+    dying = executor(ctx, *STARTED, kill())
+
+    asked = ctx.give(dying, said(say=word, dispatch_id=100))
+
+    [fact] = facts(asked)
+    assert (fact.status, fact.reason) == ("KILL", "killed")
+
+
+def test_a_kill_that_leaves_processes_is_told_with_their_pids() -> None:
+    ctx = Recorder()
+    dying = executor(ctx, *RUNNING, kill())
+
+    asked = ctx.give(dying, said(say="kill_failed", dispatch_id=100, pids=[77]))
+
+    assert asked == [("send", MASTER, killed("kill_failed", pids=[77]))]
+
+
+# --- fenced --------------------------------------------------------------------------------------
+
+FENCES = (Fenced(100), Judged([Verdict(10, 100, "fenced")]), Judged([Verdict(10, 100, "unknown")]))
+DROP = ("tell", "callback_sender", Drop(100))
+
+
+@pytest.mark.parametrize("fence", FENCES)
+def test_what_is_fenced_while_it_runs_is_killed_and_then_dropped_in_silence(fence: Any) -> None:
+    ctx = Recorder()
+    unwanted = executor(ctx, *RUNNING)
+
+    asked = ctx.give(unwanted, fence)
+    assert asked == [DROP, ("put", asked[1][1]), to_warden_kill("fence", 0)]
+    assert ctx.give(unwanted, fence) == [DROP]
+
+    ctx.give(unwanted, WardenSaid(ENDED | {"intent": "fence"}))
+    assert ctx.give(unwanted, Collected(100, Collection({}, ""))) == FORGOTTEN
+
+
+@pytest.mark.parametrize(
+    "before",
+    [(request(),), (*RUNNING, WardenSaid(ENDED), Collected(100, Collection({}, "")))],
+)
+def test_what_is_fenced_before_the_hand_over_or_after_its_end_is_dropped(before: Any) -> None:
+    ctx = Recorder()
+
+    assert ctx.give(executor(ctx, *before), Fenced(100)) == [DROP, *FORGOTTEN]
+
+
+def test_what_is_to_be_kept_goes_on() -> None:
+    ctx = Recorder()
+
+    assert ctx.give(executor(ctx, *RUNNING), Judged([Verdict(10, 100, "keep")])) == []
+
+
+# --- adoption ------------------------------------------------------------------------------------
+
+
+def test_nothing_is_recovered_before_journal_and_warden_have_both_answered() -> None:
+    ctx = Recorder()
+    for first, second in ((Loaded("attempts", (), []), GREETING), (GREETING, Loaded("", (), []))):
+        made = Executor(IDENTITY, MASTER, GRACE_MS)
+
+        assert ctx.give(made, Boot()) == [("load", "attempts")]
+        assert ctx.give(made, first) == []
+        assert ctx.give(made, second) == [("tell", "membership", Recovered())]
+
+
+def test_what_the_warden_says_before_the_journal_is_read_is_heard_after() -> None:
+    ctx, made = Recorder(), Executor(IDENTITY, MASTER, GRACE_MS)
+    ctx.give(made, said(say="records", records=[record("starting")]))
+    ctx.give(made, WardenSaid(BEGUN))
+
+    asked = ctx.give(made, Loaded("attempts", (), [journal_attempt()]))
+
+    assert facts(asked) == [running(seq=0)]
+
+
+def test_without_a_record_what_was_accepted_never_began_and_is_abandoned() -> None:
+    ctx = Recorder()
+
+    assert listed(ctx, adopting(ctx, [journal_attempt()], [])) == [report("abandoned")]
+
+
+def test_a_starting_record_is_adopted_and_begins_with_the_wardens_word() -> None:
+    ctx = Recorder()
+    adopted = adopting(ctx, [journal_attempt()], [record("starting")])
+
+    assert listed(ctx, adopted) == [report("accepted")]
+    assert facts(ctx.give(adopted, WardenSaid(BEGUN))) == [running(seq=0)]
+    assert listed(ctx, adopted) == [report("begun")]
+
+
+def test_a_begun_record_that_was_never_reported_is_reported() -> None:
+    ctx = Recorder()
+    adopted = adopting(ctx, [journal_attempt()], [record("begun")])
+
+    assert listed(ctx, adopted) == [report("begun")]
+
+
+def test_a_begun_attempt_goes_on_and_its_end_is_collected() -> None:
+    ctx = Recorder()
+    row = journal_attempt(phase="begun", start_time=WALL_MS, pid=77)
+    adopted = adopting(ctx, [row], [record("begun")])
+
+    assert told(ctx.give(adopted, CountSlots()), "membership") == [FreeSlots(1)]
+    ctx.give(adopted, WardenSaid(ENDED))
+    [fact] = facts(ctx.give(adopted, Collected(100, Collection({}, "bye"))))
+    assert (fact.status, fact.start_time, fact.pid, fact.tail) == ("SUCCESS", WALL_MS, 77, "bye")
+
+
+def test_an_ended_record_is_reported_begun_and_then_ended() -> None:
+    ctx, made = Recorder(), Executor(IDENTITY, MASTER, GRACE_MS)
+    ctx.give(made, Loaded("attempts", (), [journal_attempt()]))
+
+    asked = ctx.give(made, said(say="records", records=[record("ended")]))
+    assert facts(asked) == [running(seq=0)]
+    [collect] = of(asked, "perform")
+    assert (collect.dispatch_id, collect.exit_code) == (100, 0)
+
+    assert facts(ctx.give(made, Collected(100, Collection({}, ""))))[0].status == "SUCCESS"
+
+
+@pytest.mark.parametrize(
+    ("row", "records"),
+    [
+        (journal_attempt(), [record("lost", pid=0)]),
+        (journal_attempt(phase="begun", pid=77), [record("lost")]),
+        (journal_attempt(phase="begun", pid=77), []),
+    ],
+)
+def test_what_is_gone_without_a_record_of_its_end_is_lost(
+    row: Any, records: list[dict[str, Any]]
+) -> None:
+    ctx, made = Recorder(), Executor(IDENTITY, MASTER, GRACE_MS)
+    ctx.give(made, Loaded("attempts", (), [row]))
+
+    asked = ctx.give(made, said(say="records", records=records))
+
+    fact = facts(asked)[-1]
+    assert (fact.status, fact.reason) == ("NEED_FAULT_TOLERANCE", "lost")
+    assert listed(ctx, made) == [report("ended")]
+
+
+def test_a_result_in_the_journal_is_listed_as_ended_and_left_alone() -> None:
+    ctx, made = Recorder(), Executor(IDENTITY, MASTER, GRACE_MS)
+    ctx.give(made, Loaded("attempts", (), [journal_attempt(phase="ended")]))
+
+    asked = ctx.give(made, said(say="records", records=[record("ended")]))
+
+    assert asked == [("tell", "membership", Recovered())]
+    assert listed(ctx, made) == [report("ended")]
+
+
+def test_a_kill_that_a_former_life_journalled_is_asked_for_again() -> None:
+    ctx, made = Recorder(), Executor(IDENTITY, MASTER, GRACE_MS)
+    row = journal_attempt(phase="begun", pid=77, kill_reason="person")
+    ctx.give(made, Loaded("attempts", (), [row]))
+
+    asked = ctx.give(made, said(say="records", records=[record("begun")]))
+
+    assert to_warden_kill() in asked
+
+
+def test_a_kill_journalled_for_what_never_began_ends_it() -> None:
+    ctx, made = Recorder(), Executor(IDENTITY, MASTER, GRACE_MS)
+    ctx.give(made, Loaded("attempts", (), [journal_attempt(kill_reason="person")]))
+
+    [fact] = facts(ctx.give(made, GREETING))
+
+    assert (fact.status, fact.reason) == ("KILL", "killed")
+
+
+def test_what_only_the_warden_knows_is_killed_and_forgotten() -> None:
+    ctx, made = Recorder(), Executor(IDENTITY, MASTER, GRACE_MS)
+    ctx.give(made, Loaded("attempts", (), []))
+
+    asked = ctx.give(made, said(say="records", records=[record("begun")]))
+
+    forget = ("perform", ToWarden({"do": "forget", "dispatch_id": 100}))
+    assert asked == [to_warden_kill("fence", 0), forget, ("tell", "membership", Recovered())]
+
+
+def test_a_new_warden_that_never_read_a_start_is_given_it_again() -> None:
+    ctx = Recorder()
+    started = executor(ctx, *STARTED)
+
+    [(_, effect)] = ctx.give(started, GREETING)
+
+    assert (effect.message["do"], effect.message["argv"]) == ("start", LAUNCH.argv)
+
+
+def test_a_new_warden_without_a_record_of_what_ran_means_lost() -> None:
+    ctx = Recorder()
+
+    [fact] = facts(ctx.give(executor(ctx, *RUNNING), GREETING))
+
+    assert (fact.status, fact.reason) == ("NEED_FAULT_TOLERANCE", "lost")
+
+
+# --- draining ------------------------------------------------------------------------------------
+
+
+def test_a_draining_worker_takes_nothing_more() -> None:
+    ctx = Recorder()
+    draining = executor(ctx, *RUNNING, Drain(1_000, False))
+    new = {"dispatch_id": 101, "task_instance_id": 11}
+
+    asked = ctx.give(draining, request(**new))
+
+    assert asked == [("send", MASTER, refused("draining", **new))]
+
+
+def test_what_still_runs_when_the_drain_is_over_is_stopped_once() -> None:
+    ctx = Recorder()
+    draining = executor(ctx, *RUNNING, Drain(1_000, False))
+    look_again = ("set_timer", "drain", DRAIN_CHECK_MS)
+
+    ctx.wait(999)
+    assert ctx.give(draining, TIMER) == [look_again]
+    ctx.wait(1)
+    asked = ctx.give(draining, TIMER)
+    assert asked[1:] == [to_warden_kill("shutdown"), look_again]
+    assert ctx.give(draining, TIMER) == [look_again]
+
+
+def test_a_drain_ends_when_the_last_result_is_acknowledged() -> None:
+    ctx = Recorder()
+    over = executor(ctx, *RUNNING, WardenSaid(ENDED), Collected(100, Collection({}, "")))
+
+    assert told(ctx.give(over, Drain(0, False)), "membership") == []
+    ctx.give(over, Acknowledged(100))
+    assert told(ctx.give(over, TIMER), "membership") == [Drained()]
+
+
+def test_a_drain_that_keeps_leaves_what_runs_but_not_what_is_unacknowledged() -> None:
+    ctx = Recorder()
+    other = {"dispatch_id": 101, "task_instance_id": 11}
+    failed = (request(**other), Prepared(101, None, "no such folder"))
+    draining = executor(ctx, *RUNNING, *failed)
+
+    assert told(ctx.give(draining, Drain(0, True)), "membership") == []
+    ctx.give(draining, Acknowledged(101))
+    assert ctx.give(draining, TIMER) == [("tell", "membership", Drained())]

@@ -1,0 +1,330 @@
+"""Who the workers are: registration, identity, liveness, draining (DESIGN section 5)."""
+
+from typing import Any
+
+import pytest
+
+from stenella.actors.base import Boot, Loaded, PeerLost, Timer
+from stenella.actors.master.messages import (
+    Done,
+    DrainAll,
+    Judge,
+    RecoverWorkers,
+    Relay,
+    Relayed,
+    Status,
+    TellStatus,
+    Verdicts,
+    WorkerBeat,
+    WorkerSilent,
+    WorkerUp,
+)
+from stenella.actors.master.registry import BEATS_MISSED, DRAIN_REPEAT_MS, Registry
+from stenella.protocol.commands import (
+    DebugRequest,
+    HeartbeatAck,
+    Verdict,
+    WorkerDrain,
+    WorkerDrained,
+    WorkerRefused,
+    WorkerWelcome,
+)
+
+from .builders import EPOCH, PEER, heartbeat, judge, register, report, worker_row
+from .recorder import Recorder, of, told
+
+BEAT_MS = 2_000
+KEEP = [Verdict(10, 100, "keep")]
+
+
+def hear(
+    ctx: Recorder, registry: Registry, message: Any, peer: bytes = PEER, sender: str = "w1"
+) -> list[Any]:
+    return ctx.give(registry, message, peer, sender)
+
+
+def registry(ctx: Recorder, *rows: Any) -> Registry:
+    """A registry that has recovered with these rows."""
+    made = Registry(1, EPOCH, BEAT_MS)
+    ctx.give(made, Boot())
+    ctx.give(made, Loaded("workers", (), list(rows)))
+    return made
+
+
+def welcomed(ctx: Recorder, *rows: Any, **fields: Any) -> Registry:
+    """A registry that has welcomed w1."""
+    made = registry(ctx, *rows)
+    hear(ctx, made, register(**fields))
+    ctx.give(made, Verdicts("w1", fields.get("boot", "b1"), []))
+    return made
+
+
+def judged(asked: list[Any]) -> list[Judge]:
+    return told(asked, "event_persister")
+
+
+# --- recovery and welcome ------------------------------------------------------------------------
+
+
+def test_the_workers_are_read_last_and_then_the_node_is_open() -> None:
+    ctx, made = Recorder(), Registry(1, EPOCH, BEAT_MS)
+
+    assert ctx.give(made, Boot()) == [("set_timer", "late", BEAT_MS)]
+    assert ctx.give(made, RecoverWorkers()) == [("load", "workers")]
+    assert ctx.give(made, Loaded("workers", (), [])) == [("recovered",)]
+
+
+def test_a_registration_of_another_epoch_is_answered_with_the_epoch_alone() -> None:
+    ctx = Recorder()
+
+    asked = hear(ctx, registry(ctx), register(report("begun"), epoch=0))
+
+    welcome = WorkerWelcome(master=1, epoch=EPOCH, to_boot="b1", judged=False, verdicts=[])
+    assert asked == [("send", PEER, welcome)]
+
+
+def test_a_listing_is_judged_before_the_worker_is_welcomed() -> None:
+    ctx = Recorder()
+
+    asked = hear(ctx, registry(ctx), register(report("begun")))
+
+    assert judged(asked) == [judge(report("begun"))]
+    assert of(asked, "send") == []
+
+
+def test_the_row_is_written_in_the_turn_of_the_welcome_and_work_comes_after_it() -> None:
+    ctx = Recorder()
+    made = registry(ctx)
+    hear(ctx, made, register(report("begun")))
+
+    asked = ctx.give(made, Verdicts("w1", "b1", KEEP))
+
+    written = worker_row(groups='["default"]', types='["shell", "noop"]', event_no=1)
+    assert asked == [
+        ("write", written),
+        (
+            "send",
+            PEER,
+            WorkerWelcome(master=1, epoch=EPOCH, to_boot="b1", judged=True, verdicts=KEEP),
+        ),
+        ("tell", "dispatcher", WorkerUp("w1", "b1", PEER, ["default"], 2, ["shell", "noop"])),
+    ]
+
+
+def test_what_is_not_listed_is_judged_once_per_boot_and_epoch() -> None:
+    ctx = Recorder()
+    made = registry(ctx)
+
+    first = judged(hear(ctx, made, register()))
+    repeated = judged(hear(ctx, made, register()))  # before the first was answered
+    ctx.give(made, Verdicts("w1", "b1", []))
+    again = judged(hear(ctx, made, register()))
+
+    assert [j.judge_missing for j in (*first, *repeated, *again)] == [True, True, False]
+
+
+def test_a_known_worker_under_a_new_master_is_judged_for_what_it_does_not_list() -> None:
+    ctx = Recorder()
+
+    [asked] = judged(hear(ctx, registry(ctx, worker_row()), register()))
+
+    assert (asked.judge_missing, asked.known_journal) == (True, True)
+
+
+@pytest.mark.parametrize("changed", [{"journal": "j2"}, {"kernel_boot": "k2"}])
+def test_another_journal_or_kernel_boot_is_not_the_known_one(changed: dict[str, str]) -> None:
+    ctx = Recorder()
+    made = registry(ctx, worker_row())
+
+    [asked] = judged(hear(ctx, made, register(boot="b2", life=3, **changed)))
+
+    assert not asked.known_journal
+
+
+def test_an_answer_to_a_listing_of_another_boot_welcomes_nobody() -> None:
+    ctx = Recorder()
+    made = registry(ctx, worker_row())
+    hear(ctx, made, register())
+    hear(ctx, made, register(boot="b2", life=3))
+
+    assert ctx.give(made, Verdicts("w1", "b1", [])) == []
+    asked = ctx.give(made, Verdicts("w1", "b2", []))
+    assert [row.boot for row in of(asked, "write")] == ["b2"]
+
+
+def test_a_name_that_is_not_the_keys_is_not_registered() -> None:
+    ctx = Recorder()
+
+    assert hear(ctx, registry(ctx), register(), sender="w2") == []
+
+
+# --- a second boot -------------------------------------------------------------------------------
+
+
+def test_a_later_life_of_the_same_journal_is_taken_at_once() -> None:
+    ctx = Recorder()
+    made = welcomed(ctx)
+
+    asked = hear(ctx, made, register(boot="b2", life=3))
+
+    assert told(asked, "dispatcher") == [WorkerSilent("w1")]  # nothing to a boot that is judged
+    assert [j.boot for j in judged(asked)] == ["b2"]
+
+
+def test_a_late_frame_of_a_former_life_is_not_taken() -> None:
+    ctx = Recorder()
+    made = welcomed(ctx)
+
+    asked = hear(ctx, made, register(boot="b0", life=1))
+
+    assert judged(asked) == []
+    assert told(asked, "dispatcher") == []
+
+
+def test_another_journal_is_a_duplicate_while_the_known_worker_is_heard() -> None:
+    ctx = Recorder()
+    made = welcomed(ctx)
+    clone = register(boot="b9", journal="j9", life=7)
+
+    [refusal] = of(hear(ctx, made, clone, peer=b"other"), "send")
+
+    assert isinstance(refusal, WorkerRefused)
+    assert (refusal.reason, refusal.to_boot) == ("duplicate_identity", "b9")
+
+
+def test_another_journal_is_taken_when_the_known_worker_is_late() -> None:
+    ctx = Recorder()
+    made = welcomed(ctx)
+    ctx.wait(BEATS_MISSED * BEAT_MS + 1)
+    ctx.give(made, Timer("late"))
+
+    [asked] = judged(hear(ctx, made, register(boot="b9", journal="j9", life=1)))
+
+    assert (asked.boot, asked.known_journal, asked.judge_missing) == ("b9", False, True)
+
+
+# --- heartbeats ----------------------------------------------------------------------------------
+
+
+def test_a_welcomed_workers_beat_is_passed_to_the_dispatcher() -> None:
+    ctx = Recorder()
+    made = welcomed(ctx)
+
+    asked = hear(ctx, made, heartbeat(number=4, free_slots=1), peer=b"anew")
+
+    assert asked == [("tell", "dispatcher", WorkerBeat("w1", "b1", b"anew", 4, 1, False))]
+
+
+@pytest.mark.parametrize("boot", ["b0", "b2"])
+def test_the_beat_of_a_boot_that_is_not_welcomed_is_told_to_register(boot: str) -> None:
+    ctx = Recorder()
+
+    asked = hear(ctx, welcomed(ctx), heartbeat(boot=boot))
+
+    ack = HeartbeatAck(number=1, epoch=EPOCH, to_boot=boot, welcomed=False, settled_below=0)
+    assert asked == [("send_now", PEER, ack)]
+
+
+def test_a_beat_during_recovery_is_told_to_register() -> None:
+    ctx, made = Recorder(), Registry(1, EPOCH, BEAT_MS)
+
+    [ack] = of(hear(ctx, made, heartbeat()), "send_now")
+
+    assert not ack.welcomed
+
+
+def test_a_worker_is_late_when_it_is_not_heard_and_never_dead() -> None:
+    ctx = Recorder()
+    made = welcomed(ctx)
+
+    ctx.wait(BEATS_MISSED * BEAT_MS)
+    assert ctx.give(made, Timer("late")) == [("set_timer", "late", BEAT_MS)]
+    ctx.wait(1)
+    assert ctx.give(made, Timer("late"))[0] == ("tell", "dispatcher", WorkerSilent("w1"))
+    ctx.wait(1_000 * BEAT_MS)
+    assert ctx.give(made, Timer("late")) == [("set_timer", "late", BEAT_MS)]
+    assert state(ctx, made) == "late"
+
+    hear(ctx, made, heartbeat(number=2))
+    assert state(ctx, made) == "alive"
+
+
+def test_a_lost_connection_makes_its_worker_late_at_once() -> None:
+    ctx = Recorder()
+    made = welcomed(ctx)
+
+    assert ctx.give(made, PeerLost(b"other")) == []
+    assert ctx.give(made, PeerLost(PEER)) == [("tell", "dispatcher", WorkerSilent("w1"))]
+
+
+def state(ctx: Recorder, made: Registry) -> str:
+    [status] = told(ctx.give(made, TellStatus("r")), "gateway")
+    assert isinstance(status, Status)
+    word: str = status.workers[0]["state"]
+    return word
+
+
+def test_a_draining_worker_is_shown_as_draining() -> None:
+    ctx = Recorder()
+    made = welcomed(ctx)
+    hear(ctx, made, heartbeat(draining=True))
+
+    assert state(ctx, made) == "draining"
+
+
+# --- orders --------------------------------------------------------------------------------------
+
+
+def drain_order(boot: str = "b1") -> WorkerDrain:
+    return WorkerDrain(epoch=EPOCH, to_boot=boot, wait_ms=9, keep=False)
+
+
+def test_a_drain_is_repeated_until_every_worker_has_drained() -> None:
+    ctx = Recorder()
+    made = welcomed(ctx)
+    order = [("send", PEER, drain_order()), ("set_timer", "drain", DRAIN_REPEAT_MS)]
+
+    assert ctx.give(made, DrainAll("r", 9, False)) == order
+    assert ctx.give(made, Timer("drain")) == order
+    asked = hear(ctx, made, WorkerDrained(boot="b1"))
+    assert asked == [("tell", "gateway", Done("r", {"state": "down"}))]
+
+
+def test_a_drain_does_not_wait_for_a_worker_that_is_late() -> None:
+    ctx = Recorder()
+    made = welcomed(ctx)
+    ctx.give(made, PeerLost(PEER))
+
+    asked = ctx.give(made, DrainAll("r", 9, False))
+
+    assert asked == [("tell", "gateway", Done("r", {"state": "down"}))]
+
+
+def test_a_former_boots_word_does_not_end_the_drain() -> None:
+    ctx = Recorder()
+    made = welcomed(ctx)
+    ctx.give(made, DrainAll("r", 9, False))
+
+    assert hear(ctx, made, WorkerDrained(boot="b0")) == []
+
+
+def test_a_request_is_relayed_to_all_who_are_heard_and_counted() -> None:
+    ctx = Recorder()
+    made = welcomed(ctx, worker_row(id="w2"))
+    question = DebugRequest(request_id="r", kind="mailboxes")
+
+    assert ctx.give(made, Relay(None, question)) == [
+        ("send_now", PEER, question),
+        ("tell", "gateway", Relayed("r", 1)),
+    ]
+    assert ctx.give(made, Relay("w2", question)) == [("tell", "gateway", Relayed("r", 0))]
+
+
+def test_a_workers_row_rises_from_the_stored_one() -> None:
+    ctx = Recorder()
+    made = registry(ctx, worker_row(event_no=4, stored_no=4))
+    hear(ctx, made, register(boot="b2", life=3))
+
+    [row] = of(ctx.give(made, Verdicts("w1", "b2", [])), "write")
+
+    assert (row.event_no, row.stored_no) == (5, 4)

@@ -1,0 +1,118 @@
+"""Lists in the documentation are those of the code: commands, fields, settings, tests."""
+
+import re
+import shlex
+import tomllib
+from pathlib import Path
+
+import click
+import pytest
+
+import stenella
+from stenella.cli import stenella as program
+from stenella.home.settings import TYPES
+from stenella.workflow import reading
+
+from . import commands_page
+from .document import PAGES, ROOT, tables
+
+DEFINITIONS = ROOT / "docs" / "definitions.md"
+OPERATIONS = ROOT / "docs" / "operations.md"
+ROBUSTNESS = ROOT / "docs" / "robustness.md"
+
+_CODE = re.compile(r"`([^`]+)`")
+_LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
+_EXAMPLE = re.compile(r"Example: stenella (.+)")
+
+
+def test_the_command_reference_is_the_help_of_the_program() -> None:
+    assert commands_page.PAGE.read_text(encoding="utf-8") == commands_page.page(), (
+        "write it anew: python -m tests.docs.commands_page"
+    )
+
+
+EXAMPLES = [
+    found[1] for _words, text in commands_page.helps() for found in _EXAMPLE.finditer(text)
+]
+
+
+@pytest.mark.parametrize("line", EXAMPLES)
+def test_the_example_in_a_help_is_a_command_line_that_can_be_given(line: str) -> None:
+    command: click.Command = program
+    words = shlex.split(line)
+    with click.Context(program) as ctx:
+        while isinstance(command, click.Group):
+            found = command.get_command(ctx, words.pop(0))
+            assert found is not None, line
+            command = found
+        command.make_context("stenella", words, parent=ctx)  # raises for what it does not take
+
+
+@pytest.mark.parametrize(
+    ("heading", "fields"),
+    [
+        ("The workflow", reading.DEFINITION_FIELDS),
+        ("A parameter", reading.PARAMETER_FIELDS),
+        ("A task", reading.TASK_FIELDS),
+        ("A retry", reading.RETRY_FIELDS),
+        ("An output", reading.OUTPUT_FIELDS),
+    ],
+)
+def test_the_fields_of_a_definition_are_all_described(heading: str, fields: list[str]) -> None:
+    described = {_named(row[0]) for row in tables(DEFINITIONS, heading)}
+
+    assert described == set(fields)
+
+
+def test_every_rule_that_is_described_is_one_of_the_loaders() -> None:
+    source = "".join(
+        path.read_text(encoding="utf-8")
+        for room in ("client", "workflow")
+        for path in (ROOT / room).glob("*.py")
+    )
+    for row in tables(DEFINITIONS, "What is checked"):
+        assert f'"{_named(row[0])}"' in source, row
+
+
+def test_the_settings_are_all_described_with_their_defaults() -> None:
+    packaged = tomllib.loads((ROOT / "conf.toml").read_text(encoding="utf-8"))
+    described = {_named(row[0]): _named(row[1]) for row in tables(OPERATIONS, "Settings")}
+
+    assert described == {
+        key: _written(packaged[key.split(".")[0]][key.split(".")[1]]) for key in TYPES
+    }
+
+
+def test_every_test_that_is_named_exists() -> None:
+    for row in tables(ROBUSTNESS, "What was tried"):
+        for name in _CODE.findall(row[-1]):
+            path, _, function = name.partition("::")
+            source = (ROOT / "tests" / path).read_text(encoding="utf-8")
+            assert f"def {function}(" in source, name
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_to_other_files_lead_somewhere(page: Path) -> None:
+    for target in _LINK.findall(page.read_text(encoding="utf-8")):
+        assert (page.parent / target).exists(), target
+
+
+def test_the_changelog_knows_this_version() -> None:
+    assert f"## {stenella.__version__}" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+def _named(cell: str) -> str:
+    found = _CODE.match(cell)
+    assert found is not None, cell
+    return found[1]
+
+
+def _written(value: object) -> str:
+    """As in conf.toml."""
+    match value:
+        case list():
+            return "[" + ", ".join(f'"{item}"' for item in value) + "]"
+        case str():
+            return f'"{value}"'
+        case _:
+            return str(value)
