@@ -1,4 +1,5 @@
-# What one does with a checkout. Another interpreter: make setup PYTHON=python3.12
+# What one does with a checkout. `make test` alone is enough: each target makes the environment it
+# needs first. Another interpreter: make test PYTHON=python3.12
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -6,20 +7,23 @@ SEEDS ?= 1000
 
 .PHONY: setup check test simulate clean
 
-setup:  ## a virtual environment with the package as it is here, and the tools
+setup: $(VENV)/ready  ## a virtual environment with the package as it is here, and the tools
+
+$(VENV)/ready: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/pip install --quiet --editable '.[dev]'
+	touch $@
 
-check:  ## format, lint, types
+check: setup  ## format, lint, types
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
 	mkdir -p .cache && ln -sfn .. .cache/stenella
 	$(VENV)/bin/mypy
 
-test:  ## all tests, 50 seeds of the simulation among them
+test: setup  ## all tests, 50 seeds of the simulation among them
 	$(VENV)/bin/pytest
 
-simulate:  ## more seeds: make simulate SEEDS=5000
+simulate: setup  ## more seeds: make simulate SEEDS=5000
 	$(VENV)/bin/pytest tests/simulation --seeds $(SEEDS)
 
 clean:  ## what builds and tools leave behind; the virtual environment stays

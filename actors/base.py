@@ -108,6 +108,7 @@ class Queried(msgspec.Struct, frozen=True):
     name: str
     token: Any
     document: Any
+    refusal: tuple[int, str, str] | None = None  # exit code, code, message: it could not be read
 
 
 class PeerLost(msgspec.Struct, frozen=True):

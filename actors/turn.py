@@ -125,6 +125,7 @@ class Turn:
         self._written: dict[type[Versioned], dict[object, Versioned]] = {}
         self._appended: dict[type[Row], list[Row]] = {}
         self._put: dict[type[Row], dict[object, Row | None]] = {}  # None: deleted
+        self._intake_bytes = 0
         self._ahead_bytes = 0
         self._at_once: list[Released] = []
         self._thought: list[Released] = []  # since the batch in flight was formed
@@ -146,11 +147,13 @@ class Turn:
             if self.recovering:
                 box.reject("recovering")
                 return "recovering"
-            if box.depth >= self.limits.mailbox_max:
+            is_full = self._intake_bytes >= self.limits.ahead_bytes
+            if is_full or box.depth >= self.limits.mailbox_max:
                 box.reject("busy")
                 return "busy"
         self._count_in(box)
         box.arrived_ms.append(self.now_ms)
+        self._intake_bytes += size
         (self._urgent if urgent else self._intake).append((actor, message, peer, sender, size))
         return ""
 
@@ -351,6 +354,7 @@ class Turn:
         for _ in range(min(len(queue), self.limits.turn_messages)):
             actor, message, peer, sender, size = queue.popleft()
             self.mailboxes[actor].arrived_ms.popleft()
+            self._intake_bytes -= size
             self._ahead_bytes += size
             self._thinking.append((actor, message, peer, sender))
 

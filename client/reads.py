@@ -98,11 +98,20 @@ class Reads:
 
     def show(self, workflow_instance_id: int) -> dict[str, Any]:
         """One instance with its tasks; 0 is the newest. Raises `NotFound`."""
-        request = InstanceRead(
-            request_id=new_request_id(), workflow_instance_id=workflow_instance_id
-        )
-        page: dict[str, Any] = self._requester.ask(request, InstancePage).page
-        return page
+        document: dict[str, Any] = {}
+        tasks: list[dict[str, Any]] = []
+        from_node: int | None = 0
+        while from_node is not None:
+            request = InstanceRead(
+                request_id=new_request_id(),
+                workflow_instance_id=workflow_instance_id,
+                from_node=from_node,
+            )
+            page: dict[str, Any] = self._requester.ask(request, InstancePage).page
+            document, from_node = page["instance"], page["next_node"]
+            workflow_instance_id = document["workflow_instance_id"]
+            tasks += page["tasks"]
+        return {**document, "tasks": tasks}
 
     def watch(self, workflow_instance_id: int, after: int, wait_s: float) -> dict[str, Any]:
         """What changed after event ``after``: at once, or when something does, or when ``wait_s``

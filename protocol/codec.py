@@ -21,6 +21,9 @@ HEADER_BYTES_MAX = 1024
 #: One command. The largest are a definition (1 MiB) and the page of a large instance.
 COMMAND_BYTES_MAX = FRAME_BYTES_MAX - HEADER_BYTES_MAX
 
+#: In a frame that holds a bad one: taking them one by one costs 2 µs and 200 B each.
+COMMANDS_MAX = 100_000
+
 #: What msgspec raises for bytes that are no message of ours (reliability.md section 2, measured).
 UNDECODABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError, OverflowError)
 
@@ -110,6 +113,8 @@ class CommandDecoder(Generic[Accepted]):
             return self._list.decode(commands), []
         except UNDECODABLE:
             pass
+        if _length(commands) > COMMANDS_MAX:
+            raise ProtocolError("garbage", f"{_length(commands)} commands in one frame")
         try:
             parts = _raw_lists.decode(commands)
         except UNDECODABLE as error:
@@ -122,6 +127,18 @@ class CommandDecoder(Generic[Accepted]):
             except UNDECODABLE as error:
                 bad.append(BadCommand(str(error)[:200], _request_id(part)))
         return good, bad
+
+
+def _length(commands: msgspec.Raw) -> int:
+    """The declared length of a msgpack array; 0 for anything else."""
+    head = bytes(memoryview(commands)[:5])
+    match head[:1]:
+        case b"\xdc":
+            return int.from_bytes(head[1:3], "big")
+        case b"\xdd":
+            return int.from_bytes(head[1:5], "big")
+        case _:
+            return 0
 
 
 def _request_id(part: msgspec.Raw) -> str:

@@ -16,7 +16,15 @@ from .errors import Problem
 Id = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 Wall = Annotated[int, msgspec.Meta(ge=-(2**62), le=2**62)]  # epoch milliseconds
 Name = Annotated[str, msgspec.Meta(max_length=255)]
-Text = Annotated[str, msgspec.Meta(max_length=65_536)]
+RequestId = Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
+#: Of a message or a log's end; whoever makes one clips it (`clipped`).
+TEXT_MAX = 65_536
+Text = Annotated[str, msgspec.Meta(max_length=TEXT_MAX)]
+
+
+def clipped(text: str) -> str:
+    """``text`` as it may travel: its beginning, which names the cause."""
+    return text if len(text) <= TEXT_MAX else text[: TEXT_MAX - 2] + " …"
 
 
 class Command(msgspec.Struct, frozen=True, tag=True, kw_only=True):
@@ -223,7 +231,7 @@ class TaskKillResponse(OfAttempt, frozen=True):
 class Request(Command, frozen=True):
     """Base of what a client asks; it repeats with the same ``request_id`` until answered."""
 
-    request_id: Name
+    request_id: RequestId
 
 
 class Intent(Request, frozen=True):
@@ -258,9 +266,10 @@ class StatusRead(Request, frozen=True):
 
 
 class InstanceRead(Request, frozen=True):
-    """One instance with its tasks; id 0 is the newest."""
+    """One instance with its tasks, a page from ``from_node`` on; id 0 is the newest."""
 
     workflow_instance_id: Id
+    from_node: Id = 0
 
 
 class InstanceList(Request, frozen=True):

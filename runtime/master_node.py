@@ -110,6 +110,7 @@ class Master:
             ask=self.queries.ask,
             post=self._post,
             perform=self._perform,
+            refuses=True,
         )
         log.info("master epoch=%d pid=%d cluster=%s", started.epoch, os.getpid(), started.cluster)
 

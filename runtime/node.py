@@ -90,12 +90,14 @@ class Node:
         ask: Callable[[str, tuple[Any, ...]], Any],
         post: Callable[[bytes, bytes], None],
         perform: Callable[[str, Any], None],
+        refuses: bool,
     ) -> None:
         self.turn = turn
         self.cluster, self.sender, self.boot = cluster, sender, boot
         self.exit_code: int | None = None
         self._storage, self._commit, self._load = storage, commit, load
         self._ask, self._post, self._perform = ask, post, perform
+        self._refuses = refuses  # the bound side tells its peers what it could not take
         self._wake = Event()
         self._jobs: Queue[Batch | Load] = Queue()
         self._questions: Queue[Query] = Queue()
@@ -201,7 +203,9 @@ class Node:
             return
         wire.handled += 1
         for unreadable in bad:
-            self._take_unreadable(peer, sender, unreadable)
+            self._count_bad("command", sender, unreadable.reason)
+        for unreadable in [b for b in bad if b.request_id] or bad[:1]:
+            self._refuse_unreadable(peer, unreadable)
         size = len(body) // max(1, len(good))
         for command in good:
             why_not = self.turn.offer(routes[type(command)], command, peer, sender, size)
@@ -209,8 +213,7 @@ class Node:
                 self._refuse(peer, request_id, "busy", "the master has too much to do; try again")
         self._wake.set()
 
-    def _take_unreadable(self, peer: bytes, sender: str, unreadable: BadCommand) -> None:
-        self._count_bad("command", sender, unreadable.reason)
+    def _refuse_unreadable(self, peer: bytes, unreadable: BadCommand) -> None:
         text = f"not understood, or not for your key: {unreadable.reason}"
         self._refuse(peer, unreadable.request_id, "not_understood", text)
 
@@ -221,6 +224,8 @@ class Node:
             log.warning("bad frame reason=%s sender=%s detail=%s", reason, sender, detail)
 
     def _refuse(self, peer: bytes, request_id: str, code: str, message: str) -> None:
+        if not self._refuses:
+            return  # two nodes that do not understand each other must not answer each other
         refusal = Refused(request_id=request_id, exit_code=6, code=code, message=message)
         self._send(peer, [refusal])
 
@@ -333,6 +338,10 @@ class Node:
         while True:
             question = self._questions.get()
             document = self.in_thread(pool, self._ask, question.name, question.key).get()
-            if isinstance(document, Exception):
-                document = None
-            self.offer(question.actor, Queried(question.name, question.token, document))
+            refusal = None
+            if isinstance(document, StenellaError):
+                refusal = (document.exit_code, document.code, document.message)
+            elif isinstance(document, Exception):
+                refusal = (6, "not_read", f"the database could not be read: {document}")
+            document = None if refusal else document
+            self.offer(question.actor, Queried(question.name, question.token, document, refusal))

@@ -49,7 +49,10 @@ def ask_for(home: Home, desired: Desired) -> bool:
     if pid is None:
         return False
     replace(home.desired_file, msgspec.json.encode(desired) + b"\n")
-    os.kill(pid, signal.SIGHUP)
+    try:
+        os.kill(pid, signal.SIGHUP)
+    except ProcessLookupError:  # it has just left
+        return False
     return True
 
 
@@ -132,14 +135,14 @@ class Supervisor:
                 if child.pid:
                     os.kill(child.pid, signal.SIGTERM)
         for child in self.children[1:]:
+            child.refused = False  # whoever asks has mended what it was refused for
             base = child.arguments[:5]
             child.arguments = base if self.slots is None else [*base, "--slots", str(self.slots)]
 
     def run(self) -> int:
         """Supervise until everything has left; the exit code."""
-        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         for child in self.children:
-            child.start(self.lifeline, time.monotonic())
+            self._start(child, time.monotonic())
         while not (self.exit_code is not None and not any(c.pid for c in self.children)):
             self._step()
         return self.exit_code
@@ -156,14 +159,25 @@ class Supervisor:
         for child in self.children:
             is_down = self.exit_code is None and not child.pid and not child.refused
             if is_down and (child.due_s is None or child.due_s <= now_s):
-                child.start(self.lifeline, now_s)
+                self._start(child, now_s)
         self._announce()
         if self.leave_by_s is not None and now_s >= self.leave_by_s:
             self._signal_all(signal.SIGKILL)
 
+    def _start(self, child: Child, now_s: float) -> None:
+        try:
+            child.start(self.lifeline, now_s)
+        except OSError as error:  # no process, memory or disk left: it may come back
+            child.ended(now_s)
+            self.say(f"{child.name} cannot be started: {error}; tried again")
+
     def _patience_s(self) -> float:
         now_s = time.monotonic()
-        waits = [child.due_s - now_s for child in self.children if child.due_s is not None]
+        waits = [
+            child.due_s - now_s
+            for child in self.children
+            if child.due_s is not None and not child.refused and self.exit_code is None
+        ]
         if self.leave_by_s is not None:
             waits.append(self.leave_by_s - now_s)
         if self.exit_code is None and self.announced != self.children[0].pid:
@@ -250,6 +264,7 @@ class Supervisor:
 
 def run(home: Home, desired: Desired, linger_s: float | None, say: Callable[[str], None]) -> int:
     """Be the supervisor of ``home``. Raises RefusedInState if it has one."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # whoever sees the lock may signal
     lock = locks.hold(home.supervisor_lock, "a supervisor")
     try:
         os.environ["STENELLA_HOME"] = str(home.root)  # for the children, however it was given

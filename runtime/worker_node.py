@@ -3,6 +3,7 @@
 import logging
 import os
 import secrets
+import select
 import shutil
 import socket
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import gevent
+import msgspec
 import zmq
 from gevent.threadpool import ThreadPool
 
@@ -38,6 +40,7 @@ from ..home.layout import Home, WorkerHome
 from ..home.settings import Settings
 from ..protocol.codec import CommandDecoder
 from ..protocol.commands import TaskExecuteRequest, ToWorker
+from ..protocol.errors import Unreachable
 from ..protocol.launch import CannotPrepare, Collection, Launch
 from ..protocol.rows import Batch, JournalNode
 from ..storage.worker_journal import JournalDamaged, WorkerJournal, set_aside
@@ -81,7 +84,9 @@ def run_worker(
     journal = None
     try:
         full = settings.worker.journal_sync == "full"
-        journal, node_row = storage.apply(_open_journal, (place, full, _cluster(home, place)))
+        journal = storage.apply(_open_journal, (place, full))
+        cluster = _cluster(home, journal, supervised)
+        journal, node_row = storage.apply(_begin_life, (journal, place, full, cluster))
         worker = Worker(home, settings, place, storage, journal, node_row, slots, groups)
         return worker.run(supervised)
     finally:
@@ -90,31 +95,37 @@ def run_worker(
         lock.release()
 
 
-def _cluster(home: Home, place: WorkerHome) -> str:
-    """The cluster's id: the master's, or while there is none yet, wait for it."""
+def _open_journal(place: WorkerHome, full: bool) -> WorkerJournal:
+    """The journal; a damaged one is set aside, and what runs is then killed as unknown."""
+    try:
+        return WorkerJournal.open(place.journal, full)
+    except JournalDamaged as error:
+        log.error("journal set aside as %s: %s", set_aside(place.journal), error)
+        return WorkerJournal.open(place.journal, full)
+
+
+def _cluster(home: Home, journal: WorkerJournal, supervised: bool) -> str:
+    """The cluster's id: the master's, else the journal's; while there is neither, wait."""
     while (master := endpoints.read(home)) is None:
-        if place.journal.exists():
-            return ""
+        if rows := journal.load("node"):
+            return str(rows[0].cluster)
+        if supervised and select.select([0], [], [], 0)[0]:
+            raise Unreachable("the supervisor ended before there was a master")
         gevent.sleep(LOOK_S)
     return master.cluster
 
 
-def _open_journal(place: WorkerHome, full: bool, cluster: str) -> tuple[WorkerJournal, JournalNode]:
-    """The journal with this life counted in it. A damaged or foreign one is set aside."""
-    try:
-        journal = WorkerJournal.open(place.journal, full)
-        rows = journal.load("node")
-    except JournalDamaged as error:
-        log.error("journal set aside as %s: %s", set_aside(place.journal), error)
-        journal, rows = WorkerJournal.open(place.journal, full), []
-    if rows and cluster and rows[0].cluster != cluster:
+def _begin_life(
+    journal: WorkerJournal, place: WorkerHome, full: bool, cluster: str
+) -> tuple[WorkerJournal, JournalNode]:
+    """Count this life in the journal. One of another cluster is set aside."""
+    rows = journal.load("node")
+    if rows and rows[0].cluster != cluster:
         journal.close()
         log.error("journal of another cluster set aside as %s", set_aside(place.journal))
         journal, rows = WorkerJournal.open(place.journal, full), []
-    if rows:
-        node: JournalNode = rows[0]
-    else:
-        node = JournalNode(journal=secrets.token_hex(8), cluster=cluster, life=0, epoch=0)
+    new = JournalNode(journal=secrets.token_hex(8), cluster=cluster, life=0, epoch=0)
+    node: JournalNode = rows[0] if rows else new
     node.life += 1
     image = tuple(getattr(node, name) for name in JournalNode.__struct_fields__)
     journal.commit(Batch(commit_no=0, put={JournalNode: [image]}))
@@ -178,6 +189,7 @@ class Worker:
             ask=_no_questions,
             post=lambda _peer, body: self.link.post(body),
             perform=self._perform,
+            refuses=False,
         )
         log.info(
             "worker=%s life=%d pid=%d slots=%d",
@@ -288,9 +300,13 @@ class Worker:
 
     def _collect(self, effect: Collect) -> Collection:
         folder, log_path = self._work(effect.dispatch_id), self.place.logs / effect.log
-        return self.types[effect.task_type].collect(
+        collection = self.types[effect.task_type].collect(
             folder, log_path, effect.exit_code, effect.outputs, effect.required
         )
+        outputs = msgspec.json.decode(msgspec.json.encode(collection.outputs))
+        return Collection(
+            outputs, collection.tail, collection.problem
+        )  # plain JSON, whoever made it
 
     def _collected(self, effect: Collect, collection: Any) -> None:
         if isinstance(collection, Exception):

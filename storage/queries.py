@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from peewee import Select, fn
 
 from ..protocol.errors import RefusedInState
@@ -58,6 +59,14 @@ TRACE_EVENTS_MAX = 10_000
 CHANGES_MAX = 1_000
 
 
+#: Of a page's tasks as JSON: with one more task (1 MiB of outputs at most) it fits one command.
+PAGE_BYTES = 4 * 1024 * 1024
+
+
+def _size(documents: list[Document]) -> int:
+    return sum(len(msgspec.json.encode(document)) for document in documents)
+
+
 class Queries:
     """Reads for people. Any thread may call, one at a time."""
 
@@ -75,6 +84,7 @@ class Queries:
         self._graphs: dict[str, list[Node]] = {}
         self._answers: dict[str, Callable[..., Any]] = {
             "instance": self.instance,
+            "instance_page": self.instance_page,
             "instances": self.instances,
             "task_by_name": self.task_by_name,
             "trace": self.trace,
@@ -122,6 +132,25 @@ class Queries:
             tasks = [by_node.get(place) or waiting_document(node) for place, node in nodes]
         return {**instance_document(found), "tasks": tasks}
 
+    def instance_page(self, workflow_instance_id: int, from_node: int) -> Document | None:
+        """As much of an instance as fits the wire, its tasks from node ``from_node`` on.
+
+        ``instance`` without tasks, ``tasks``, and ``next_node`` to go on from, null at the end.
+        """
+        whole = self.instance(workflow_instance_id)
+        if whole is None:
+            return None
+        tasks: list[Document] = whole.pop("tasks")
+        size, node = 0, from_node
+        while node < len(tasks) and size < PAGE_BYTES:
+            size += len(msgspec.json.encode(tasks[node]))
+            node += 1
+        return {
+            "instance": whole,
+            "tasks": tasks[from_node:node],
+            "next_node": node if node < len(tasks) else None,
+        }
+
     def instances(self, limit: int, before: int = 0) -> list[Document]:
         """At most ``limit`` instances without tasks, newest first, with ids below ``before``."""
         query = _instances().limit(limit)
@@ -161,8 +190,16 @@ class Queries:
 
         ``instance`` without tasks; ``counts``: how many tasks are in each state, WAITING among
         them, none of 0; ``tasks``: those with an event among the next ``limit``, as they are now;
-        ``last``: the id of the last such event, to go on from. None: no such instance.
+        ``last``: the id of the last such event, to go on from. None: no such instance. Fewer
+        events than ``limit`` are looked at where the tasks' outputs would not fit the wire.
         """
+        page = self._changes(workflow_instance_id, after, limit)
+        while page is not None and limit > 1 and _size(page["tasks"]) > PAGE_BYTES:
+            limit = max(1, limit // 4)
+            page = self._changes(workflow_instance_id, after, limit)
+        return page
+
+    def _changes(self, workflow_instance_id: int, after: int, limit: int) -> Document | None:
         with self._snapshot():
             found = self._instance(workflow_instance_id)
             if found is None:

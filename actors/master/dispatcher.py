@@ -183,11 +183,11 @@ class Dispatcher:
     def _place(self, ctx: Context) -> None:
         if self.stopping:
             return
-        for key in [key for key, queue in self.queues.items() if not queue]:
-            del self.queues[key]
         while (chosen := self._choose()) is not None:
             key, slots = chosen
             _, task_instance_id = self.queues[key].popleft()
+            if not self.queues[key]:
+                del self.queues[key]
             dispatch_id = ctx.new_id("dispatch")
             slots.live[dispatch_id] = task_instance_id
             place = Place(task_instance_id, slots.name, slots.boot, dispatch_id)

@@ -7,8 +7,9 @@ state; an Ack is asked for in the turn that writes what it acknowledges; not in 
 unknown: the row is loaded first, and messages for it wait behind the load.
 """
 
-import json
 from typing import Any, assert_never
+
+import msgspec
 
 from ...protocol.commands import (
     AttemptReport,
@@ -56,6 +57,8 @@ from .requests import Instance, compose, ids
 
 T, E = TaskState, Event
 ME = "event_persister"
+#: Tasks killed in one turn, as `workflow_executor.SLICE`.
+SLICE = 500
 #: What a worker may report as an end, and the event that it is.
 ENDS = {
     "SUCCESS": (T.SUCCESS, E.RESULT),
@@ -96,7 +99,7 @@ class Judging:
     def __init__(self, judge: Judge) -> None:
         self.judge = judge
         self.verdicts: list[Verdict] = []
-        self.loading: dict[int, AttemptReport] = {}
+        self.loading: dict[int, list[AttemptReport]] = {}  # task instance id → behind its load
 
 
 class EventPersister:
@@ -136,8 +139,7 @@ class EventPersister:
             case Retry():
                 self._retry(message, ctx)
             case KillTasks():
-                for row in list(self.instances[message.workflow_instance_id].rows.values()):
-                    self._kill(row, message.reason, ctx)
+                self._kill_tasks(message, ctx)
             case EndInstance():
                 for row in self.instances.pop(message.workflow_instance_id).rows.values():
                     del self.tasks[row.id]
@@ -208,6 +210,18 @@ class EventPersister:
         self._record(row, E.SUBMIT, None, ctx, actor="workflow_executor")
         ctx.tell("dispatcher", self._ready(row, retry.wait_ms))
 
+    def _kill_tasks(self, kill: KillTasks, ctx: Context) -> None:
+        """A slice of an instance's tasks; what is not placed yet will not be, from now on."""
+        instance = self.instances.get(kill.workflow_instance_id)
+        if instance is None:
+            return
+        instance.stopping = True
+        rows = list(instance.rows.values())
+        for row in rows[kill.first : kill.first + SLICE]:
+            self._kill(row, kill.reason, ctx)
+        if kill.first + SLICE < len(rows):
+            ctx.next_turn(msgspec.structs.replace(kill, first=kill.first + SLICE))
+
     def _kill(self, row: TaskInstanceRow, reason: str, ctx: Context) -> None:
         if row.state == T.SUBMITTED_SUCCESS:
             row.kill_reason = reason
@@ -241,7 +255,7 @@ class EventPersister:
 
     def _place(self, place: Place, ctx: Context) -> None:
         row = self.tasks.get(place.task_instance_id)
-        if row is None or row.state != T.SUBMITTED_SUCCESS:
+        if row is None or row.state != T.SUBMITTED_SUCCESS or self._is_stopping(row):
             ctx.tell("dispatcher", NotPlaced(place.worker, place.dispatch_id))
             return
         if self.boots.get(place.worker, place.boot) != place.boot:
@@ -262,6 +276,9 @@ class EventPersister:
         self._record(row, E.RESULT, T.DISPATCH, ctx)
         ctx.tell("dispatcher", NotPlaced(place.worker, place.dispatch_id))
         self._tell_ended(row, ctx)
+
+    def _is_stopping(self, row: TaskInstanceRow) -> bool:
+        return self.instances[row.workflow_instance_id].stopping
 
     def _take_back(self, back: Return, ctx: Context) -> None:
         row = self.tasks.get(back.task_instance_id)
@@ -301,7 +318,8 @@ class EventPersister:
     def _judge_callback(
         self, callback: Callback, row: TaskInstanceRow, peer: bytes, sender: str, ctx: Context
     ) -> None:
-        if callback.dispatch_id != row.dispatch_id or callback.attempt != row.attempt:
+        is_present = callback.dispatch_id == row.dispatch_id and callback.attempt == row.attempt
+        if not is_present or row.state == T.SUBMITTED_SUCCESS:
             self._acknowledge(callback, "fenced", peer, ctx)
             return
         if sender != row.worker:
@@ -318,7 +336,7 @@ class EventPersister:
         if isinstance(callback, TaskExecuteRunning):
             after, event = T.RUNNING_EXECUTION, E.RUNNING
         else:
-            after, event = ENDS.get(callback.status, (before, E.RESULT))
+            after, event = ENDS.get(callback.status, (T.FAILURE, E.RESULT))
         if not fits(before, event, after):
             ctx.write(row)  # only its seq; what was said is kept as evidence
             self._append_event(row, event, before, ctx, detail=_said(callback))
@@ -330,7 +348,7 @@ class EventPersister:
         if isinstance(callback, TaskExecuteResponse):
             row.end_time, row.exit_code = callback.end_time, callback.exit_code
             row.reason, row.message, row.tail = callback.reason, callback.message, callback.tail
-            row.outputs = json.dumps(callback.outputs)
+            row.outputs = msgspec.json.encode(callback.outputs).decode()
         self._record(row, event, before, ctx, actor=f"worker {row.worker}")
         if after in TASK_FINAL:
             assert row.worker is not None
@@ -354,7 +372,7 @@ class EventPersister:
         for report in judge.attempts:
             if report.task_instance_id in self.tasks:
                 continue
-            judging.loading[report.task_instance_id] = report
+            judging.loading.setdefault(report.task_instance_id, []).append(report)
             self._load(report.task_instance_id, ctx)
         if not judging.loading:
             self._conclude_judging(judging, ctx)
@@ -455,15 +473,14 @@ class EventPersister:
             else:
                 self._judge_callback(waiting.callback, row, waiting.peer, waiting.sender, ctx)
         for judging in list(self.judging.values()):
-            report = judging.loading.pop(task_instance_id, None)
-            if report is None:
-                continue
-            if row is None:
-                self._bury(report, judging.judge.worker, "unknown", ctx)
-            if task_instance_id not in self.tasks:
-                verdict = "unknown" if row is None else "fenced"
-                judging.verdicts.append(Verdict(task_instance_id, report.dispatch_id, verdict))
-            if not judging.loading:
+            reports = judging.loading.pop(task_instance_id, [])
+            for report in reports:
+                if row is None:
+                    self._bury(report, judging.judge.worker, "unknown", ctx)
+                if task_instance_id not in self.tasks:
+                    verdict = "unknown" if row is None else "fenced"
+                    judging.verdicts.append(Verdict(task_instance_id, report.dispatch_id, verdict))
+            if reports and not judging.loading:
                 self._conclude_judging(judging, ctx)
 
     # --- writing --------------------------------------------------------------------------------

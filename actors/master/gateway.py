@@ -8,6 +8,8 @@ and answer are one turn's writes, so an intent without an answer does not exist.
 import json
 from typing import Any, assert_never
 
+import msgspec
+
 from ...protocol.commands import (
     Answer,
     DebugReply,
@@ -90,10 +92,11 @@ class Open:
         self.peer = peer
         self.until_ms = 0  # of a watch: when an empty answer is due
         self.querying = False  # of a watch: its query is under way
-        self.stale = True  # of a watch: something may have changed since its last query
+        self.stale = False  # of a watch: something may have changed since its last query
         self.rows: list[Any] = []  # of debug: what nodes have said so far
         self.awaited = 0  # of debug: nodes that have not
         self.live = False  # of a log: the attempt has not ended
+        self.worker = ""  # of a log: who has it
 
     def watches(self, workflow_instance_id: int) -> bool:
         """Whether this is a watch of that instance."""
@@ -115,8 +118,10 @@ class Gateway:
         self.used_ms = 0
         self.live_instances: int | None = None  # not known before the recovery is through
         self.open: dict[str, Open] = {}
-        self.touched: dict[int, None] = {}  # instances with a `TellWhenOnDisk` under way
-        self.timer_ms: int | None = None  # when the timer for what waits fires
+        self.watched: dict[int, int] = {}  # instance → open watches of it
+        #: Instances with a `TellWhenOnDisk` under way → whether they were touched again since.
+        self.touched: dict[int, bool] = {}
+        self.leaving_idle = False  # nobody is answered: who comes now starts a cluster afresh
         self.shutting_down = False
         self.look_ms: int | None = None  # when the timer fires that looks at what waits
         self.looked_ms = 0
@@ -169,13 +174,8 @@ class Gateway:
                 )
             case Relayed():
                 self._count_relayed(message, ctx)
-            case LogChunk():
-                self._pass_log(message, ctx)
-            case DebugReply():
-                self._gather_debug(message, ctx)
-            case Refused():
-                code, text = message.code, message.message
-                self._refuse(message.request_id, message.exit_code, code, text, ctx)
+            case LogChunk() | DebugReply() | Refused():
+                self._take_relayed(message, ctx)
             case InstanceTouched():
                 self._touch(message.workflow_instance_id, ctx)
             case OnDisk():
@@ -188,6 +188,8 @@ class Gateway:
     # --- intents --------------------------------------------------------------------------------
 
     def _take_intent(self, intent: Submit | Stop, ctx: Context) -> None:
+        if self.leaving_idle:
+            return
         known = self.open.get(intent.request_id)
         if known is not None and getattr(known.request, "digest", None) == intent.digest:
             known.peer = ctx.peer
@@ -208,7 +210,10 @@ class Gateway:
 
     def _judge_intent(self, loaded: Loaded, ctx: Context) -> None:
         request_id = loaded.key[0]
-        request = self.open[request_id].request
+        opened = self.open.get(request_id)
+        if opened is None:
+            return
+        request = opened.request
         if loaded.rows:
             row: IntentRow = loaded.rows[0]
             if row.digest == request.digest:
@@ -227,8 +232,9 @@ class Gateway:
 
     def _answer_done(self, done: Done, ctx: Context) -> None:
         opened = self.open.get(done.request_id)
-        if opened is None:  # nobody asked for this shutdown, or it was answered
-            ctx.perform(Leave("idle"))
+        if opened is None:
+            if not done.request_id:  # the shutdown that nobody asked for
+                ctx.perform(Leave("idle"))
             return
         if isinstance(opened.request, IntentCommand):
             ctx.append(
@@ -252,6 +258,8 @@ class Gateway:
     # --- reads ----------------------------------------------------------------------------------
 
     def _take(self, request: Any, ctx: Context) -> None:
+        if self.leaving_idle:
+            return
         known = self.open.get(request.request_id)
         if known is not None:
             known.peer = ctx.peer
@@ -272,12 +280,16 @@ class Gateway:
             case StatusRead():
                 ctx.tell("registry", TellStatus(request_id))
             case InstanceRead():
-                ctx.query("instance", request_id, request.workflow_instance_id)
+                number = request.workflow_instance_id
+                ctx.query("instance_page", request_id, number, request.from_node)
             case InstanceList():
                 limit = min(max(request.limit, 1), LIST_LIMIT_MAX)
                 ctx.query("instances", request_id, limit, request.before)
             case InstanceWatch():
                 opened.until_ms = ctx.now_ms + min(request.wait_ms, WATCH_WAIT_MS_MAX)
+                number = request.workflow_instance_id
+                self.watched[number] = self.watched.get(number, 0) + 1
+                self._touch(number, ctx)  # what is thought and not yet on disk is news, too
                 self._ask_changes(opened, ctx)
                 self._arm(ctx)
             case LogRead():
@@ -286,17 +298,23 @@ class Gateway:
                 self._arm(ctx)
             case DebugRequest(kind="trace"):
                 ctx.query("trace", request_id, request.task_instance_id)
-            case DebugRequest():
+            case DebugRequest(kind="mailboxes"):
                 opened.rows = ctx.inspect()
                 opened.until_ms = ctx.now_ms + DEBUG_WAIT_MS
                 ctx.tell("registry", Relay(None, request))
                 self._arm(ctx)
+            case DebugRequest():
+                text = f"there is no debug {request.kind[:40]!r}; there are mailboxes and trace"
+                self._refuse(request_id, 2, "usage", text, ctx)
 
     def _answer_query(self, answer: Queried, ctx: Context) -> None:
         opened = self.open.get(answer.token)
         if opened is None:
             return
         request, document = opened.request, answer.document
+        if answer.refusal is not None:
+            self._refuse(answer.token, *answer.refusal, ctx)
+            return
         if document is None:
             self._refuse(answer.token, 3, "not_found", _not_found(request), ctx)
             return
@@ -309,7 +327,7 @@ class Gateway:
                 else:
                     self._arm(ctx)
             case LogRead():
-                opened.live = document["live"]
+                opened.live, opened.worker = document["live"], document["worker"]
                 if document["worker"] is None:
                     text = "the task has not been given to a worker yet, so it has no log"
                     self._refuse(answer.token, 3, "not_found", text, ctx)
@@ -338,14 +356,15 @@ class Gateway:
 
     def _touch(self, workflow_instance_id: int, ctx: Context) -> None:
         """A reader would not see it yet: look when it is on disk."""
-        if workflow_instance_id not in self.touched and any(
-            opened.watches(workflow_instance_id) for opened in self.open.values()
-        ):
-            self.touched[workflow_instance_id] = None
+        if workflow_instance_id in self.touched:
+            self.touched[workflow_instance_id] = True
+        elif workflow_instance_id in self.watched:
+            self.touched[workflow_instance_id] = False
             ctx.perform(TellWhenOnDisk(workflow_instance_id))
 
     def _look_again(self, workflow_instance_id: int, ctx: Context) -> None:
-        self.touched.pop(workflow_instance_id, None)
+        if self.touched.pop(workflow_instance_id):
+            self._touch(workflow_instance_id, ctx)
         for opened in self.open.values():
             if opened.watches(workflow_instance_id):
                 opened.stale = True
@@ -354,7 +373,6 @@ class Gateway:
     def _look_at_waiting(self, ctx: Context) -> None:
         """Watches whose instance changed, and whatever has waited long enough."""
         self.look_ms, self.looked_ms = None, ctx.now_ms
-        self.timer_ms = None
         for request_id, opened in list(self.open.items()):
             over = opened.until_ms and ctx.now_ms >= opened.until_ms
             match opened.request:
@@ -373,15 +391,17 @@ class Gateway:
         self._arm(ctx)
 
     def _arm(self, ctx: Context) -> None:
-        dues = [opened.until_ms for opened in self.open.values() if opened.until_ms]
-        if dues:
-            self._look_at(min(dues), ctx)
-
-    def _look_at(self, due_ms: int, ctx: Context) -> None:
-        """One timer for all that waits; never put off, or a busy instance would never be seen."""
-        if self.look_ms is None or due_ms < self.look_ms:
+        """One timer for the earliest; never put off, or a busy instance would never be seen."""
+        soon_ms = max(ctx.now_ms, self.looked_ms + WATCH_MS_MIN)
+        dues = [
+            soon_ms if opened.stale else max(opened.until_ms, soon_ms)
+            for opened in self.open.values()
+            if opened.until_ms and not opened.querying
+        ]
+        due_ms = min(dues, default=None)
+        if due_ms is not None and (self.look_ms is None or due_ms < self.look_ms):
             self.look_ms = due_ms
-            ctx.set_timer("waiting", max(0, due_ms - ctx.now_ms))
+            ctx.set_timer("waiting", due_ms - ctx.now_ms)
 
     def _count_relayed(self, relayed: Relayed, ctx: Context) -> None:
         opened = self.open.get(relayed.request_id)
@@ -398,29 +418,25 @@ class Gateway:
                 relayed.request_id, DebugReply(request_id=relayed.request_id, rows=opened.rows), ctx
             )
 
-    def _gather_debug(self, reply: DebugReply, ctx: Context) -> None:
+    def _take_relayed(self, reply: LogChunk | DebugReply | Refused, ctx: Context) -> None:
+        """What a worker answers to a request that was passed on to it, and nothing else."""
         opened = self.open.get(reply.request_id)
         if opened is None:
             return
-        opened.rows += reply.rows
-        opened.awaited -= 1
-        if opened.awaited == 0:
-            self._reply(
-                reply.request_id, DebugReply(request_id=reply.request_id, rows=opened.rows), ctx
-            )
-
-    def _pass_log(self, chunk: LogChunk, ctx: Context) -> None:
-        opened = self.open.get(chunk.request_id)
-        if opened is not None:
-            complete = LogChunk(
-                request_id=chunk.request_id,
-                attempt=chunk.attempt,
-                offset=chunk.offset,
-                data=chunk.data,
-                size=chunk.size,
-                complete=not opened.live,
-            )
-            self._reply(chunk.request_id, complete, ctx)
+        match opened.request, reply:
+            case LogRead(), LogChunk() if opened.worker == ctx.sender:
+                complete = msgspec.structs.replace(reply, complete=not opened.live)
+                self._reply(reply.request_id, complete, ctx)
+            case LogRead(), Refused() if opened.worker == ctx.sender:
+                code, text = reply.code, reply.message
+                self._refuse(reply.request_id, reply.exit_code, code, text, ctx)
+            case DebugRequest(), DebugReply():
+                opened.rows += reply.rows
+                opened.awaited -= 1
+                if opened.awaited == 0:
+                    rows = opened.rows
+                    gathered = DebugReply(request_id=reply.request_id, rows=rows)
+                    self._reply(reply.request_id, gathered, ctx)
 
     def _watch_use(self, ctx: Context) -> None:
         """Leave when nothing is live, nobody asks, and that has lasted for ``linger_ms``."""
@@ -430,7 +446,7 @@ class Gateway:
         if unused_ms < self.linger_ms:
             ctx.set_timer("use", self.linger_ms - unused_ms)
             return
-        self.shutting_down = True
+        self.shutting_down = self.leaving_idle = True
         ctx.perform(Withdraw())
         drain = DrainAll("", 0, False)
         ctx.tell("dispatcher", drain)
@@ -442,6 +458,11 @@ class Gateway:
         opened = self.open.pop(request_id, None)
         if opened is None:
             return
+        if isinstance(opened.request, InstanceWatch):
+            number = opened.request.workflow_instance_id
+            self.watched[number] -= 1
+            if not self.watched[number]:
+                del self.watched[number]
         self.used_ms = ctx.now_ms
         if isinstance(reply, DebugReply):
             ctx.send_now(opened.peer, reply)

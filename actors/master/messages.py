@@ -149,6 +149,7 @@ class KillTasks(Message, frozen=True):
 
     workflow_instance_id: int
     reason: str
+    first: int = 0  # rows before are done; the persister cuts the work into slices
 
 
 class EndInstance(Message, frozen=True):

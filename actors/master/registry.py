@@ -134,7 +134,7 @@ class Registry:
             return
         known = self.workers.get(register.worker)
         if known is not None and not self._may_take_over(known, register):
-            if register.journal != known.row.journal:
+            if register.journal != known.row.journal or known.late:
                 self._refuse_identity(known, register, ctx)
             return  # else: a late frame of a former life
         if known is None:
@@ -157,12 +157,16 @@ class Registry:
         )
 
     def _may_take_over(self, known: Known, register: WorkerRegister) -> bool:
-        """Same boot; a later life of the same journal; or whoever it was is not heard any more."""
-        row = known.row
-        if register.boot == row.boot:
+        """Same boot; a later life of the same journal; or whoever it was is not heard any more.
+
+        After a reboot the life may not be later: a power cut loses what the journal had not synced.
+        """
+        latest = known.asking or known.row
+        if register.boot == latest.boot:
             return True
-        if register.journal == row.journal:
-            return register.life > row.life
+        is_rebooted = register.kernel_boot != latest.kernel_boot
+        if register.journal == latest.journal and not (is_rebooted and known.late):
+            return register.life > latest.life
         return known.late
 
     def _tell_epoch(self, register: WorkerRegister, ctx: Context) -> None:
@@ -177,8 +181,9 @@ class Registry:
 
     def _refuse_identity(self, known: Known, register: WorkerRegister, ctx: Context) -> None:
         text = (
-            f"{register.worker} is connected from {known.row.host}, pid {known.row.pid}, with "
-            "another journal: two workers with one identity; give this one a key of its own"
+            f"{register.worker} is known from {known.row.host}, pid {known.row.pid}, with another "
+            "journal or a later life of this one: two workers with one identity, or a restored "
+            "folder; give this one a folder and key of its own"
         )
         ctx.send(
             ctx.peer,
@@ -286,23 +291,25 @@ class Registry:
     def _go_on_draining(self, ctx: Context) -> None:
         drain = self.drain
         assert drain is not None
-        left = [k for k in self.workers.values() if k.boot and not k.late and not k.drained]
-        if not left:
-            ctx.tell("gateway", Done(drain.request_id, {"state": "down"}))
-            return
-        for known in left:
+        for known in self._end_drain(ctx):
             order = WorkerDrain(
                 epoch=self.epoch, to_boot=known.boot, wait_ms=drain.wait_ms, keep=drain.keep
             )
             ctx.send(known.peer, order)
-        ctx.set_timer("drain", DRAIN_REPEAT_MS)
+            ctx.set_timer("drain", DRAIN_REPEAT_MS)
+
+    def _end_drain(self, ctx: Context) -> list[Known]:
+        """The workers that are not drained yet; none: the shutdown is done."""
+        left = [k for k in self.workers.values() if k.boot and not k.late and not k.drained]
+        if not left and self.drain is not None:
+            ctx.tell("gateway", Done(self.drain.request_id, {"state": "down"}))
+        return left
 
     def _drained(self, drained: WorkerDrained, ctx: Context) -> None:
         known = self.workers.get(ctx.sender)
         if known is not None and known.boot == drained.boot:
             known.drained = True
-            if self.drain is not None:
-                self._go_on_draining(ctx)
+            self._end_drain(ctx)
 
 
 def _row(register: WorkerRegister, wall_ms: int) -> WorkerRow:

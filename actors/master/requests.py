@@ -5,8 +5,16 @@ from typing import Any
 
 from ...protocol.commands import OfAttempt, TaskExecuteRequest
 from ...protocol.rows import TaskInstanceRow, WorkflowInstanceRow
-from ...workflow.parameters import task_parameters, upstream
+from ...workflow.parameters import as_text, task_parameters, upstream
 from .version import Version
+
+#: No wait between two tries is longer, whatever the backoff: a week.
+WAIT_MS_MAX = 7 * 86_400_000
+#: After so many tries the backoff no longer grows: 100 to the 60th is still a float.
+DOUBLINGS_MAX = 60
+#: Of all parameters of an attempt together: they become its environment, and Linux takes 2 MiB of
+#: environment and arguments (execve(2)). It also keeps the request within one command.
+PARAMETERS_BYTES_MAX = 1024 * 1024
 
 
 class Instance:
@@ -18,6 +26,7 @@ class Instance:
         self.params: dict[str, Any] = json.loads(row.params)
         self.startup: list[str] = json.loads(row.startup)
         self.rows: dict[int, TaskInstanceRow] = {}
+        self.stopping = False  # nothing of it is placed any more
 
     def longest_wait_ms(self, row: TaskInstanceRow) -> int:
         """The full length of the wait before this try, whatever the clock has done since."""
@@ -27,11 +36,8 @@ class Instance:
 def retry_wait_ms(version: Version, node: int, try_no: int) -> int:
     """How long to wait after the ``try_no``-th try failed: interval · backoff^(try_no − 1)."""
     retry = version.definition.tasks[node].retry
-    return int(min(retry.interval_ms * retry.backoff ** max(0, try_no - 1), WAIT_MS_MAX))
-
-
-#: No wait between two tries is longer, whatever the backoff: a week.
-WAIT_MS_MAX = 7 * 86_400_000
+    growth = retry.backoff ** min(max(0, try_no - 1), DOUBLINGS_MAX)
+    return int(min(retry.interval_ms * growth, WAIT_MS_MAX))
 
 
 def ids(source: Any, epoch: int) -> dict[str, Any]:
@@ -55,6 +61,9 @@ def compose(
     params, problem = task_parameters(definition, task, instance.params, instance.startup, outputs)
     if problem is not None:
         return None, problem.message
+    size = sum(len(as_text(value).encode()) for value, _ in params.values())
+    if size > PARAMETERS_BYTES_MAX:
+        return None, f"its parameters take {size:,} bytes, at most {PARAMETERS_BYTES_MAX:,} fit"
     assert row.boot is not None
     request = TaskExecuteRequest(
         **ids(row, epoch),

@@ -17,6 +17,7 @@ from ...protocol.commands import (
     TaskExecuteRunning,
     TaskKillRequest,
     TaskKillResponse,
+    clipped,
 )
 from ...protocol.launch import Collection, Launch
 from ...protocol.rows import JournalAttempt
@@ -121,6 +122,7 @@ class Executor:
             case Loaded():
                 for row in message.rows:
                     self.attempts[row.dispatch_id] = Attempt(row, None)
+                    self.answered[row.dispatch_id] = ""  # by a former life
                 self.journal_read = True
                 self._meet_warden(ctx)
             case WardenSaid():
@@ -361,14 +363,14 @@ class Executor:
             status=status,
             exit_code=exit_code,
             reason=reason,
-            message=message,
+            message=clipped(message),
             start_time=row.start_time,
             end_time=attempt.ended["end_time"],
             host=self.identity.host,
             pid=row.pid,
             log=row.log,
             outputs=collection.outputs,
-            tail=collection.tail,
+            tail=clipped(collection.tail),
         )
         ctx.tell("callback_sender", Report(response))
 
@@ -387,7 +389,8 @@ class Executor:
         attempt = self.attempts.get(dispatch_id)
         if attempt is None:
             return
-        never_handed = attempt.launch is None and attempt.row.phase == "accepted"
+        is_ours = attempt.request is not None or attempt.row.life != self.identity.life
+        never_handed = is_ours and attempt.launch is None and attempt.row.phase == "accepted"
         if attempt.row.phase == "ended" or never_handed:
             self._forget(dispatch_id, ctx)
         elif not attempt.unwanted:
@@ -492,9 +495,10 @@ class Executor:
     # --- draining -------------------------------------------------------------------------------
 
     def _begin_drain(self, drain: Drain, ctx: Context) -> None:
-        if self.drain is None:
-            self.drain_until_ms = ctx.now_ms + drain.wait_ms
-            self.drain = drain
+        until_ms = ctx.now_ms + drain.wait_ms
+        is_first, self.drain = self.drain is None, drain
+        self.drain_until_ms = until_ms if is_first else min(until_ms, self.drain_until_ms)
+        if is_first:
             self._go_on_draining(ctx)
 
     def _go_on_draining(self, ctx: Context) -> None:

@@ -33,8 +33,9 @@ def row(callback: Any) -> JournalCallback:
 
 
 def said(ctx: Recorder, *facts: Any) -> CallbackSender:
-    """A sender to which the executor has reported these."""
+    """A sender with an empty journal, to which the executor has reported these."""
     sender = CallbackSender(MASTER)
+    ctx.give(sender, Loaded("callbacks", (), []))
     for fact in facts:
         ctx.give(sender, Report(msgspec.structs.replace(fact, seq=0)))
     return sender
@@ -46,7 +47,8 @@ def forgotten(*seqs: int) -> list[Asked]:
 
 
 def test_a_callback_is_numbered_journalled_and_sent_in_one_turn() -> None:
-    ctx, sender = Recorder(), CallbackSender(MASTER)
+    ctx = Recorder()
+    sender = said(ctx)
 
     assert ctx.give(sender, Report(running(seq=0))) == [
         ("put", row(running(seq=1))),
@@ -159,3 +161,13 @@ def test_a_new_life_goes_on_with_the_number_after_the_highest() -> None:
     asked = ctx.give(sender, Report(result(seq=0)))
 
     assert of(asked, "put") == [row(result(seq=2))]
+
+
+def test_what_is_reported_before_the_journal_was_read_gets_its_number_after() -> None:
+    ctx, sender = Recorder(), CallbackSender(MASTER)
+
+    assert ctx.give(sender, Report(result(seq=0))) == []
+    asked = ctx.give(sender, Loaded("callbacks", (), [row(running(seq=1))]))
+
+    assert of(asked, "put") == [row(result(seq=2))]
+    assert of(asked, "send") == [running(seq=1), result(seq=2)]

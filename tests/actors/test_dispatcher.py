@@ -284,6 +284,18 @@ def test_requests_and_kills_are_repeated_by_the_table(message: Any, command: Any
         asked = ctx.give(made, Timer("due"))
 
 
+def test_each_is_repeated_when_it_is_due_itself() -> None:
+    ctx = Recorder()
+    made = dispatcher(ctx, *SENT)
+    ctx.wait(600)
+    ctx.give(made, Placed("w1", request(dispatch_id=101)))
+
+    ctx.wait(400)
+    assert of(ctx.give(made, Timer("due")), "send") == [request()]
+    ctx.wait(600)
+    assert of(ctx.give(made, Timer("due")), "send") == [request(dispatch_id=101)]
+
+
 @pytest.mark.parametrize("answer", [accepted(), Answered(100), Ended("w1", 100)])
 def test_what_is_answered_is_not_repeated(answer: Any) -> None:
     ctx = Recorder()
@@ -346,6 +358,7 @@ def test_nothing_for_an_old_boot_is_sent_to_a_new_one() -> None:
     made = dispatcher(ctx, *SENT, SendKill("w1", kill()))
 
     assert of(ctx.give(made, worker_up(boot="b2")), "send") == []
+    assert made.held() == 0
     ctx.wait(TABLE_MS[-1])
     assert of(ctx.give(made, Timer("due")), "send") == []
 

@@ -172,6 +172,13 @@ def test_what_is_fenced_before_the_hand_over_or_after_its_end_is_dropped(before:
     assert ctx.give(executor(ctx, *before), Fenced(100)) == [DROP, *FORGOTTEN]
 
 
+def test_what_the_warden_is_starting_for_a_former_life_is_killed_when_it_is_fenced() -> None:
+    ctx = Recorder()
+    adopted = adopting(ctx, [journal_attempt()], [record("starting")])
+
+    assert to_warden_kill("fence", 0) in ctx.give(adopted, Fenced(100))
+
+
 def test_what_is_to_be_kept_goes_on() -> None:
     ctx = Recorder()
 

@@ -109,6 +109,7 @@ def test_the_row_is_written_in_the_turn_of_the_welcome_and_work_comes_after_it()
         ),
         ("tell", "dispatcher", WorkerUp("w1", "b1", PEER, ["default"], 2, ["shell", "noop"])),
     ]
+    assert made.held() == 0
 
 
 def test_what_is_not_listed_is_judged_once_per_boot_and_epoch() -> None:
@@ -169,6 +170,8 @@ def test_a_later_life_of_the_same_journal_is_taken_at_once() -> None:
 
     assert told(asked, "dispatcher") == [WorkerSilent("w1")]  # nothing to a boot that is judged
     assert [j.boot for j in judged(asked)] == ["b2"]
+    [ack] = of(hear(ctx, made, heartbeat(boot="b1")), "send_now")
+    assert not ack.welcomed
 
 
 def test_a_late_frame_of_a_former_life_is_not_taken() -> None:
@@ -179,6 +182,23 @@ def test_a_late_frame_of_a_former_life_is_not_taken() -> None:
 
     assert judged(asked) == []
     assert told(asked, "dispatcher") == []
+
+
+def test_a_former_boots_listing_is_not_judged_while_the_new_boot_is() -> None:
+    ctx = Recorder()
+    made = welcomed(ctx)
+    hear(ctx, made, register(report("begun"), boot="b2", life=3))
+
+    assert judged(hear(ctx, made, register())) == []  # it lists nothing: all would be lost
+
+
+def test_a_life_that_a_power_cut_counted_twice_is_taken_once_the_known_one_is_late() -> None:
+    ctx = Recorder()
+    made = registry(ctx, worker_row())
+
+    [asked] = judged(hear(ctx, made, register(boot="b2", life=2, kernel_boot="k2")))
+
+    assert (asked.boot, asked.known_journal, asked.judge_missing) == ("b2", False, True)
 
 
 def test_another_journal_is_a_duplicate_while_the_known_worker_is_heard() -> None:
@@ -237,6 +257,8 @@ def test_a_worker_is_late_when_it_is_not_heard_and_never_dead() -> None:
     ctx = Recorder()
     made = welcomed(ctx)
 
+    ctx.wait(BEAT_MS)
+    hear(ctx, made, heartbeat(number=1))
     ctx.wait(BEATS_MISSED * BEAT_MS)
     assert ctx.give(made, Timer("late")) == [("set_timer", "late", BEAT_MS)]
     ctx.wait(1)

@@ -11,7 +11,7 @@ from stenella.home import endpoints, keys
 from stenella.home.endpoints import MasterEndpoints
 from stenella.home.layout import Home
 from stenella.protocol.codec import CommandDecoder, decode_header, encode_frames
-from stenella.protocol.commands import Answer, Command, FromClient, InstancePage
+from stenella.protocol.commands import Answer, Command, FromClient, InstancePage, InstanceRead
 
 CLUSTER = "c1"
 #: A request and the how-many-eth copy of it (from 1) → what the door says to that.
@@ -23,6 +23,9 @@ def result(request: Any, **values: Any) -> Answer:
 
 
 def page(request: Any, document: Any) -> InstancePage:
+    if isinstance(request, InstanceRead):
+        instance = {name: value for name, value in document.items() if name != "tasks"}
+        document = {"instance": instance, "tasks": document["tasks"], "next_node": None}
     return InstancePage(request_id=request.request_id, page=document)
 
 

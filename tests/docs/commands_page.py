@@ -1,6 +1,6 @@
 """``docs/commands.md``: what every command says of itself with ``--help``.
 
-    python -m tests.docs.commands_page      writes the page anew
+python -m tests.docs.commands_page      writes the page anew
 """
 
 from collections.abc import Iterator
@@ -49,9 +49,12 @@ def _below(
 
 
 def _help(command: click.Command, parent: click.Context | None, name: str) -> str:
-    settings = {"help_option_names": ["-h", "--help"]}
     with click.Context(
-        command, parent=parent, info_name=name, terminal_width=WIDTH_COLUMNS, **settings
+        command,
+        parent=parent,
+        info_name=name,
+        terminal_width=WIDTH_COLUMNS,
+        help_option_names=["-h", "--help"],
     ) as ctx:
         lines = command.get_help(ctx).splitlines()
     return "\n".join(line.rstrip() for line in lines)

@@ -13,6 +13,7 @@ A page is written for people; these are the only rules it follows:
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -77,7 +78,7 @@ def typed(block: Block) -> list[Typed]:
             commands[-1].command += "\n" + line.removeprefix("> ")
         else:
             commands[-1].shown.append(line)
-    for command, following in zip(commands, commands[1:], strict=False):
+    for command, following in pairwise(commands):
         if following.command == "echo $?":
             command.code = int(following.shown[0])
     return commands
@@ -111,7 +112,9 @@ def _kind(part: str) -> str:
 def tables(page: Path, heading: str) -> Iterator[list[str]]:
     """Cells of the table rows below a heading, up to the next one; without the head."""
     lines = page.read_text(encoding="utf-8").splitlines()
-    start = next(n for n, line in enumerate(lines) if line.lstrip("# ") == heading and line[0] == "#")
+    start = next(
+        n for n, line in enumerate(lines) if line.lstrip("# ") == heading and line[0] == "#"
+    )
     rows = []
     for line in lines[start + 1 :]:
         if line.startswith("#"):

@@ -31,9 +31,7 @@ def test_the_command_reference_is_the_help_of_the_program() -> None:
     )
 
 
-EXAMPLES = [
-    found[1] for _words, text in commands_page.helps() for found in _EXAMPLE.finditer(text)
-]
+EXAMPLES = [found[1] for _words, text in commands_page.helps() for found in _EXAMPLE.finditer(text)]
 
 
 @pytest.mark.parametrize("line", EXAMPLES)

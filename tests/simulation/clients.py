@@ -160,7 +160,7 @@ class Client:
 
         def same_end(answer: Command) -> None:
             assert isinstance(answer, InstancePage), answer
-            if answer.page["state"] != page["instance"]["state"]:
+            if answer.page["instance"]["state"] != page["instance"]["state"]:
                 raise Violation("I4 terminal is final", f"{answer.page} after {page}")
 
         read = InstanceRead(request_id=self._id("read"), workflow_instance_id=number)

@@ -212,7 +212,7 @@ class Node:
             why_not = self.take(routes[type(command)], command, peer, sender, size)
             if why_not == "busy" and isinstance(command, Request):
                 refusal = Refused(request_id=command.request_id, exit_code=6, code="busy", message="")
-                self._send(peer, [refusal])
+                self.later(0, lambda refusal=refusal: self._send(peer, [refusal]))  # type: ignore[misc]
         self.wake()
 
     # --- think and act ----------------------------------------------------------------------------

@@ -175,6 +175,9 @@ class Rows:
         self.folded[number] = fold(self.folded.get(number), event)
         self.states[number] = after
         place = number, event["dispatch_id"]
+        said = kind in (E.RUNNING, E.RESULT, E.LOST) and event["callback_seq"]
+        if said and said <= self.seqs.get(place, 0) and event["actor"] != "registry":
+            raise Violation("I5 a duplicate changes nothing", f"{event}", number)
         self.seqs[place] = max(self.seqs.get(place, 0), event["callback_seq"])
         if kind is E.SUBMIT:
             self._check_new_attempt(event)

@@ -1,0 +1,379 @@
+"""The only door for clients: intents once, reads, watches (DESIGN section 3)."""
+
+from typing import Any
+
+import pytest
+
+from stenella.actors.base import Leave, Loaded, OnDisk, Queried, TellWhenOnDisk, Timer, Withdraw
+from stenella.actors.master.gateway import (
+    LIST_LIMIT_MAX,
+    LOG_WAIT_MS,
+    NOTHING_NEW,
+    OPEN_MAX,
+    WATCH_MS_MIN,
+    WATCH_WAIT_MS_MAX,
+    Gateway,
+    Open,
+)
+from stenella.actors.master.messages import (
+    Done,
+    DrainAll,
+    InstanceTouched,
+    LiveInstances,
+    NotDone,
+    Relay,
+    Relayed,
+    StartWorkflow,
+    Status,
+    StopWorkflow,
+    TellStatus,
+)
+from stenella.protocol.commands import (
+    Answer,
+    DebugReply,
+    DebugRequest,
+    InstanceChanged,
+    InstanceList,
+    InstancePage,
+    InstanceRead,
+    InstanceWatch,
+    LogChunk,
+    LogRead,
+    Refused,
+    Shutdown,
+    StatusRead,
+    Stop,
+    Submit,
+)
+from stenella.protocol.rows import IntentRow
+
+from .recorder import WALL_MS, Asked, Recorder, of, told
+
+CLIENT, ANEW = b"client-1", b"client-2"
+SUBMIT = Submit(request_id="r", digest="d", definition=b"{}", params={"n": 1}, submit_dir="/x")
+DONE = Done("r", {"workflow_instance_id": 7})
+ANSWER = Answer(request_id="r", result={"workflow_instance_id": 7})
+NONE = Loaded("intent", ("r",), [])
+
+
+def intent_row(digest: str = "d") -> IntentRow:
+    answer = '{"workflow_instance_id": 7}'
+    return IntentRow(request_id="r", digest=digest, kind="Submit", answer=answer, at=WALL_MS)
+
+
+def gateway(ctx: Recorder, *messages: Any, linger_ms: int | None = None) -> Gateway:
+    made = Gateway(1, "tcp://here", 42, linger_ms)
+    for message in messages:
+        ctx.give(made, message, CLIENT)
+    return made
+
+
+def refusals(asked: list[Asked]) -> list[tuple[bytes, int, str]]:
+    found = [entry for entry in asked if isinstance(entry[-1], Refused)]
+    return [(peer, command.exit_code, command.code) for _, peer, command in found]
+
+
+# --- intents -------------------------------------------------------------------------------------
+
+
+def test_an_intent_is_looked_for_before_it_is_carried_out() -> None:
+    ctx, made = Recorder(), gateway(Recorder())
+
+    assert ctx.give(made, SUBMIT, CLIENT) == [("load", "intent", "r")]
+    start = StartWorkflow("r", b"{}", {"n": 1}, "/x")
+    assert ctx.give(made, NONE) == [("tell", "workflow_executor", start)]
+
+
+def test_a_stop_is_an_intent_too() -> None:
+    ctx = Recorder()
+    made = gateway(ctx, Stop(request_id="r", digest="d", workflow_instance_id=7))
+
+    assert ctx.give(made, NONE) == [("tell", "workflow_executor", StopWorkflow("r", 7))]
+
+
+def test_intent_and_answer_are_writes_of_one_turn() -> None:
+    ctx = Recorder()
+    made = gateway(ctx, SUBMIT, NONE)
+
+    assert ctx.give(made, DONE) == [("append", intent_row()), ("send", CLIENT, ANSWER)]
+    assert made.held() == 0
+
+
+def test_a_repeat_of_an_open_intent_joins_it_and_is_answered_with_it() -> None:
+    ctx = Recorder()
+    made = gateway(ctx, SUBMIT, NONE)
+
+    assert ctx.give(made, SUBMIT, ANEW) == []
+    assert ("send", ANEW, ANSWER) in ctx.give(made, DONE)
+
+
+def test_the_same_digest_gets_the_stored_answer_and_nothing_is_done_again() -> None:
+    ctx = Recorder()
+    made = gateway(ctx, SUBMIT)
+
+    assert ctx.give(made, Loaded("intent", ("r",), [intent_row()])) == [("send", CLIENT, ANSWER)]
+
+
+def test_another_digest_of_a_stored_intent_is_refused() -> None:
+    ctx = Recorder()
+    made = gateway(ctx, SUBMIT)
+
+    asked = ctx.give(made, Loaded("intent", ("r",), [intent_row("other")]))
+
+    assert refusals(asked) == [(CLIENT, 6, "reused")]
+    assert made.held() == 0
+
+
+def test_another_digest_of_an_open_intent_is_refused_and_the_first_goes_on() -> None:
+    ctx = Recorder()
+    made = gateway(ctx, SUBMIT, NONE)
+    other = Submit(request_id="r", digest="other", definition=b"[]", params={})
+
+    assert refusals(ctx.give(made, other, ANEW)) == [(ANEW, 6, "reused")]
+    assert ("send", CLIENT, ANSWER) in ctx.give(made, DONE)
+
+
+def test_what_is_not_done_is_refused_and_leaves_no_intent() -> None:
+    ctx = Recorder()
+    made = gateway(ctx, SUBMIT, NONE)
+
+    asked = ctx.give(made, NotDone("r", 4, "definition", "five things are wrong"))
+
+    assert refusals(asked) == [(CLIENT, 4, "definition")]
+    assert of(asked, "append") == []
+
+
+def test_new_intents_are_refused_while_the_disk_stalls_and_open_ones_are_joined() -> None:
+    ctx = Recorder()
+    made = gateway(ctx, SUBMIT)
+    ctx.stalled_ms = 1_500
+
+    assert ctx.give(made, SUBMIT, ANEW) == []
+    [(method, peer, refusal)] = ctx.give(
+        made, Submit(request_id="s", digest="d", definition=b"", params={}), CLIENT
+    )
+    assert (method, peer, refusal.exit_code) == ("send_now", CLIENT, 6)
+    assert refusal.code == "storage_stalled"
+
+
+def test_open_requests_are_bounded() -> None:
+    ctx = Recorder()
+    made = gateway(ctx)
+    made.open = {str(number): Open(SUBMIT, CLIENT) for number in range(OPEN_MAX - 1)}
+
+    assert ctx.give(made, SUBMIT, CLIENT) == [("load", "intent", "r")]
+    for request in (Stop(request_id="s", digest="", workflow_instance_id=1), read("t")):
+        assert refusals(ctx.give(made, request, CLIENT)) == [(CLIENT, 6, "busy")]
+
+
+def test_nothing_new_is_started_once_the_cluster_goes_down() -> None:
+    ctx = Recorder()
+    made = gateway(ctx)
+
+    asked = ctx.give(made, Shutdown(request_id="x", wait_ms=9, keep=True), CLIENT)
+    drain = DrainAll("x", 9, True)
+    assert asked == [("tell", "dispatcher", drain), ("tell", "registry", drain)]
+    assert refusals(ctx.give(made, SUBMIT, CLIENT)) == [(CLIENT, 6, "shutting_down")]
+
+    asked = ctx.give(made, Done("x", {"state": "down"}))
+    answer = Answer(request_id="x", result={"state": "down"})
+    assert asked == [("send", CLIENT, answer), ("perform", Leave("shutdown"))]
+
+
+# --- reads ---------------------------------------------------------------------------------------
+
+
+def read(request_id: str = "r", number: int = 7) -> InstanceRead:
+    return InstanceRead(request_id=request_id, workflow_instance_id=number)
+
+
+@pytest.mark.parametrize(
+    ("request_", "query"),
+    [
+        (read(), ("query", "instance", "r", 7)),
+        (InstanceList(request_id="r", limit=5, before=3), ("query", "instances", "r", 5, 3)),
+        (InstanceList(request_id="r", limit=0), ("query", "instances", "r", 1, 0)),
+        (
+            InstanceList(request_id="r", limit=LIST_LIMIT_MAX + 1),
+            ("query", "instances", "r", LIST_LIMIT_MAX, 0),
+        ),
+        (
+            DebugRequest(request_id="r", kind="trace", task_instance_id=10),
+            ("query", "trace", "r", 10),
+        ),
+    ],
+)
+def test_a_read_is_a_query_for_people(request_: Any, query: Asked) -> None:
+    ctx = Recorder()
+
+    assert ctx.give(gateway(ctx), request_, CLIENT) == [query]
+
+
+def test_what_was_read_goes_to_whoever_asked_last() -> None:
+    ctx = Recorder()
+    made = gateway(ctx, read())
+    assert ctx.give(made, read(), ANEW) == []
+
+    page = InstancePage(request_id="r", page={"state": "SUCCESS"})
+    assert ctx.give(made, Queried("instance", "r", {"state": "SUCCESS"})) == [("send", ANEW, page)]
+
+
+def test_what_is_not_there_is_not_found() -> None:
+    ctx = Recorder()
+
+    asked = ctx.give(gateway(ctx, read()), Queried("instance", "r", None))
+
+    assert refusals(asked) == [(CLIENT, 3, "not_found")]
+
+
+def test_the_status_names_this_master_and_the_registrys_workers() -> None:
+    ctx = Recorder()
+    made = gateway(ctx)
+
+    asked = ctx.give(made, StatusRead(request_id="r"), CLIENT)
+    assert asked == [("tell", "registry", TellStatus("r"))]
+    [page] = of(ctx.give(made, Status("r", [{"id": "w1"}])), "send")
+    assert page.page == {
+        "masters": [{"id": 1, "pid": 42, "endpoint": "tcp://here"}],
+        "workers": [{"id": "w1"}],
+    }
+
+
+def test_debug_gathers_all_nodes_and_is_answered_ahead_of_the_commit() -> None:
+    ctx = Recorder()
+    question = DebugRequest(request_id="r", kind="mailboxes")
+    made = gateway(ctx, question)
+    ctx.give(made, Relayed("r", 2))
+
+    assert ctx.give(made, DebugReply(request_id="r", rows=[1])) == []
+    asked = ctx.give(made, DebugReply(request_id="r", rows=[2]))
+    reply = DebugReply(request_id="r", rows=[{"node": "here"}, 1, 2])
+    assert asked == [("send_now", CLIENT, reply)]
+
+
+# --- logs ----------------------------------------------------------------------------------------
+
+LOG = LogRead(request_id="r", task_instance_id=10, attempt=0, offset=5, limit=9)
+PLACE = {"worker": "w1", "workflow_instance_id": 7, "attempt": 2, "live": True}
+
+
+def test_a_log_is_asked_of_the_worker_that_has_it_by_all_its_ids() -> None:
+    ctx = Recorder()
+    made = gateway(ctx, LOG)
+
+    [relay] = told(ctx.give(made, Queried("log_place", "r", PLACE)), "registry")
+
+    asked = {"task_instance_id": 10, "attempt": 2, "offset": 5, "limit": 9}
+    assert relay == Relay("w1", LogRead(request_id="r", workflow_instance_id=7, **asked))
+
+
+@pytest.mark.parametrize("live", [True, False])
+def test_a_page_of_a_log_is_complete_when_the_attempt_has_ended(live: bool) -> None:
+    ctx = Recorder()
+    made = gateway(ctx, LOG, Queried("log_place", "r", PLACE | {"live": live}))
+    chunk: dict[str, Any] = {"request_id": "r", "attempt": 2, "offset": 5, "data": b"x", "size": 6}
+
+    asked = ctx.give(made, LogChunk(**chunk, complete=False), b"w1-link", "w1")
+
+    assert asked == [("send", CLIENT, LogChunk(**chunk, complete=not live))]
+
+
+def test_a_log_whose_worker_is_away_is_refused() -> None:
+    ctx = Recorder()
+
+    assert refusals(ctx.give(gateway(ctx, LOG), Relayed("r", 0))) == [(CLIENT, 6, "worker_away")]
+    made = gateway(ctx, LOG, Relayed("r", 1))
+    ctx.wait(LOG_WAIT_MS)
+    assert refusals(ctx.give(made, Timer("waiting"))) == [(CLIENT, 6, "worker_away")]
+
+
+# --- watches -------------------------------------------------------------------------------------
+
+
+def watch(after: int = 4, wait_ms: int = 9_000) -> InstanceWatch:
+    return InstanceWatch(request_id="r", workflow_instance_id=7, after=after, wait_ms=wait_ms)
+
+
+def changes(*tasks: dict[str, Any], end_time: float | None = None) -> Queried:
+    document = {"instance": {"end_time": end_time}, "counts": {}, "tasks": list(tasks), "last": 5}
+    return Queried("changes", "r", document)
+
+
+def test_a_watch_asks_at_once_for_what_it_has_not_seen() -> None:
+    ctx = Recorder()
+
+    asked = ctx.give(gateway(ctx), watch(), CLIENT)
+
+    assert asked[0] == ("query", "changes", "r", 7, 4)
+
+
+@pytest.mark.parametrize(
+    ("asking", "found"),
+    [(watch(), changes({"name": "a"})), (watch(0), changes()), (watch(), changes(end_time=1.0))],
+)
+def test_a_watch_is_answered_by_news_the_first_time_and_by_the_end(
+    asking: InstanceWatch, found: Queried
+) -> None:
+    ctx = Recorder()
+
+    asked = ctx.give(gateway(ctx, asking), found)
+
+    assert asked == [("send", CLIENT, InstanceChanged(request_id="r", page=found.document))]
+
+
+def test_a_watch_without_news_is_answered_when_its_wait_is_over() -> None:
+    ctx = Recorder()
+    made = gateway(ctx, watch(wait_ms=WATCH_WAIT_MS_MAX + 1), changes())
+
+    ctx.wait(WATCH_WAIT_MS_MAX - 1)
+    assert of(ctx.give(made, Timer("waiting")), "send") == []
+    ctx.wait(1)
+    nothing = InstanceChanged(request_id="r", page=NOTHING_NEW | {"last": 4})
+    assert ctx.give(made, Timer("waiting")) == [("send", CLIENT, nothing)]
+
+
+def test_what_happens_is_looked_at_when_it_is_on_disk_and_asked_for_once() -> None:
+    ctx = Recorder()
+    made = gateway(ctx, watch(), changes())
+
+    assert ctx.give(made, InstanceTouched(8)) == []
+    assert ctx.give(made, InstanceTouched(7)) == [("perform", TellWhenOnDisk(7))]
+    assert ctx.give(made, InstanceTouched(7)) == []
+
+
+def test_a_change_is_shown_soon_and_at_most_ten_times_a_second() -> None:
+    ctx = Recorder()
+    made = gateway(ctx, watch(), changes(), InstanceTouched(7))
+
+    [wait_ms] = of(ctx.give(made, OnDisk(7)), "set_timer")
+    assert 0 <= wait_ms <= WATCH_MS_MIN
+    ctx.wait(wait_ms)
+    assert of(ctx.give(made, Timer("waiting")), "query") == [4]
+
+
+# --- leaving unused ------------------------------------------------------------------------------
+
+
+def test_an_embedded_cluster_leaves_when_it_is_unused_for_long_enough() -> None:
+    ctx = Recorder()
+    made = gateway(ctx, LiveInstances(1), LiveInstances(0), linger_ms=2_000)
+
+    ctx.wait(1_999)
+    assert ctx.give(made, Timer("use")) == [("set_timer", "use", 1)]
+    ctx.wait(1)
+    drain = DrainAll("", 0, False)
+    assert ctx.give(made, Timer("use")) == [
+        ("perform", Withdraw()),
+        ("tell", "dispatcher", drain),
+        ("tell", "registry", drain),
+    ]
+    assert ctx.give(made, Done("", {"state": "down"})) == [("perform", Leave("idle"))]
+
+
+@pytest.mark.parametrize("use", [[], [LiveInstances(1)], [LiveInstances(0), read()]])
+def test_it_stays_while_recovering_while_something_is_live_and_while_asked(use: list[Any]) -> None:
+    ctx = Recorder()
+    made = gateway(ctx, *use, linger_ms=2_000)
+
+    ctx.wait(60_000)
+    assert ctx.give(made, Timer("use")) == [("set_timer", "use", 2_000)]
