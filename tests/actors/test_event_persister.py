@@ -1,5 +1,6 @@
 """The rows of attempts: every rule of the persister in DESIGN section 5, and its reconciliation."""
 
+import json
 from typing import Any
 
 import pytest
@@ -171,7 +172,7 @@ def test_a_result_is_written_acknowledged_and_told_in_one_turn() -> None:
 
     [row] = of(asked, "write")
     assert (row.state, row.seq, row.exit_code, row.tail) == (T.SUCCESS, 2, 0, "bye")
-    assert (row.outputs, row.end_time) == ('{"n": 1}', result().end_time)
+    assert (json.loads(row.outputs), row.end_time) == ({"n": 1}, result().end_time)
     assert events(asked) == [(E.RESULT, T.RUNNING_EXECUTION, T.SUCCESS)]
     assert told(asked, "dispatcher") == [Ended("w1", 100)]
     assert told(asked, "workflow_executor") == [ended(T.SUCCESS)]

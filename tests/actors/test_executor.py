@@ -93,6 +93,14 @@ def test_two_attempts_of_one_task_never_run_at_the_same_time() -> None:
     assert asked == [("send", MASTER, refused("no_slot", attempt=2, dispatch_id=101))]
 
 
+def test_an_older_attempt_that_has_ended_is_no_hindrance() -> None:
+    ctx = Recorder()
+    over = executor(ctx, *RUNNING, WardenSaid(ENDED), Collected(100, Collection({}, "")))
+    second = {"attempt": 2, "dispatch_id": 101}
+
+    assert of(ctx.give(over, request(**second)), "send") == [accepted(**second)]
+
+
 @pytest.mark.parametrize("late", [{"to_boot": "b0"}, {"epoch": EPOCH - 1}])
 def test_a_frame_for_another_boot_or_of_a_lower_epoch_is_dropped(late: dict[str, Any]) -> None:
     ctx = Recorder()

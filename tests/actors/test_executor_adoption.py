@@ -134,6 +134,12 @@ def test_killed_before_the_warden_read_the_start_ends_as_the_kill_wants(word: st
     assert (fact.status, fact.reason) == ("KILL", "killed")
 
 
+def test_what_the_warden_does_not_know_and_nobody_killed_may_still_begin() -> None:
+    ctx = Recorder()
+
+    assert ctx.give(executor(ctx, *STARTED), said(say="unknown", dispatch_id=100)) == []
+
+
 def test_a_kill_that_leaves_processes_is_told_with_their_pids() -> None:
     ctx = Recorder()
     dying = executor(ctx, *RUNNING, kill())
@@ -371,6 +377,15 @@ def test_a_drain_that_keeps_leaves_what_runs_but_not_what_is_unacknowledged() ->
     failed = (request(**other), Prepared(101, None, "no such folder"))
     draining = executor(ctx, *RUNNING, *failed)
 
-    assert told(ctx.give(draining, Drain(0, True)), "membership") == []
+    asked = ctx.give(draining, Drain(0, True))
+    assert asked == [("set_timer", "drain", DRAIN_CHECK_MS)]
     ctx.give(draining, Acknowledged(101))
     assert ctx.give(draining, TIMER) == [("tell", "membership", Drained())]
+
+
+def test_what_a_drain_stopped_while_it_was_prepared_does_not_begin() -> None:
+    ctx = Recorder()
+    draining = executor(ctx, request(), Drain(0, False), said(say="unknown", dispatch_id=100))
+
+    assert listed(ctx, draining) == [report("ended")]
+    assert ctx.give(draining, PREPARED) == []

@@ -78,8 +78,8 @@ def refusals(asked: list[Asked]) -> list[tuple[bytes, int, str]]:
 
 def test_an_intent_is_looked_for_before_it_is_carried_out() -> None:
     ctx, made = Recorder(), gateway(Recorder())
-
     assert ctx.give(made, SUBMIT, CLIENT) == [("load", "intent", "r")]
+
     start = StartWorkflow("r", b"{}", {"n": 1}, "/x")
     assert ctx.give(made, NONE) == [("tell", "workflow_executor", start)]
 
@@ -88,7 +88,7 @@ def test_a_stop_is_an_intent_too() -> None:
     ctx = Recorder()
     made = gateway(ctx, Stop(request_id="r", digest="d", workflow_instance_id=7))
 
-    assert ctx.give(made, NONE) == [("tell", "workflow_executor", StopWorkflow("r", 7))]
+    assert told(ctx.give(made, NONE), "workflow_executor") == [StopWorkflow("r", 7)]
 
 
 def test_intent_and_answer_are_writes_of_one_turn() -> None:
@@ -187,20 +187,20 @@ def read(request_id: str = "r", number: int = 7) -> InstanceRead:
     return InstanceRead(request_id=request_id, workflow_instance_id=number)
 
 
+TRACE = DebugRequest(request_id="r", kind="trace", task_instance_id=10)
+
+
 @pytest.mark.parametrize(
     ("request_", "query"),
     [
-        (read(), ("query", "instance", "r", 7)),
+        (read(), ("query", "instance_page", "r", 7, 0)),
         (InstanceList(request_id="r", limit=5, before=3), ("query", "instances", "r", 5, 3)),
         (InstanceList(request_id="r", limit=0), ("query", "instances", "r", 1, 0)),
         (
             InstanceList(request_id="r", limit=LIST_LIMIT_MAX + 1),
             ("query", "instances", "r", LIST_LIMIT_MAX, 0),
         ),
-        (
-            DebugRequest(request_id="r", kind="trace", task_instance_id=10),
-            ("query", "trace", "r", 10),
-        ),
+        (TRACE, ("query", "trace", "r", 10)),
     ],
 )
 def test_a_read_is_a_query_for_people(request_: Any, query: Asked) -> None:
@@ -210,18 +210,19 @@ def test_a_read_is_a_query_for_people(request_: Any, query: Asked) -> None:
 
 
 def test_what_was_read_goes_to_whoever_asked_last() -> None:
-    ctx = Recorder()
+    ctx, page = Recorder(), {"state": "SUCCESS"}
     made = gateway(ctx, read())
     assert ctx.give(made, read(), ANEW) == []
 
-    page = InstancePage(request_id="r", page={"state": "SUCCESS"})
-    assert ctx.give(made, Queried("instance", "r", {"state": "SUCCESS"})) == [("send", ANEW, page)]
+    asked = ctx.give(made, Queried("instance_page", "r", page))
+
+    assert asked == [("send", ANEW, InstancePage(request_id="r", page=page))]
 
 
 def test_what_is_not_there_is_not_found() -> None:
     ctx = Recorder()
 
-    asked = ctx.give(gateway(ctx, read()), Queried("instance", "r", None))
+    asked = ctx.give(gateway(ctx, read()), Queried("instance_page", "r", None))
 
     assert refusals(asked) == [(CLIENT, 3, "not_found")]
 
@@ -304,7 +305,7 @@ def test_a_watch_asks_at_once_for_what_it_has_not_seen() -> None:
 
     asked = ctx.give(gateway(ctx), watch(), CLIENT)
 
-    assert asked[0] == ("query", "changes", "r", 7, 4)
+    assert ("query", "changes", "r", 7, 4) in asked
 
 
 @pytest.mark.parametrize(
@@ -332,13 +333,33 @@ def test_a_watch_without_news_is_answered_when_its_wait_is_over() -> None:
     assert ctx.give(made, Timer("waiting")) == [("send", CLIENT, nothing)]
 
 
-def test_what_happens_is_looked_at_when_it_is_on_disk_and_asked_for_once() -> None:
+def test_what_happens_is_looked_at_when_it_is_on_disk_and_asked_for_once_at_a_time() -> None:
     ctx = Recorder()
-    made = gateway(ctx, watch(), changes())
+    made = gateway(ctx, watch(), changes(), OnDisk(7))
 
     assert ctx.give(made, InstanceTouched(8)) == []
     assert ctx.give(made, InstanceTouched(7)) == [("perform", TellWhenOnDisk(7))]
     assert ctx.give(made, InstanceTouched(7)) == []
+    assert of(ctx.give(made, OnDisk(7)), "perform") == [TellWhenOnDisk(7)]  # of the second touch
+    assert of(ctx.give(made, OnDisk(7)), "perform") == []
+
+
+def test_what_nobody_watches_is_not_looked_at() -> None:
+    ctx = Recorder()
+    made = gateway(ctx, watch(), changes({"name": "a"}), OnDisk(7))  # answered
+
+    assert ctx.give(made, InstanceTouched(7)) == []
+
+
+def test_a_watch_that_is_over_while_its_query_is_under_way_waits_for_it() -> None:
+    ctx = Recorder()
+    made = gateway(ctx, watch())
+
+    ctx.wait(9_000)
+    assert ctx.give(made, Timer("waiting")) == []
+    [wait_ms] = of(ctx.give(made, changes()), "set_timer")
+    assert wait_ms <= WATCH_MS_MIN
+    assert len(of(ctx.give(made, Timer("waiting")), "send")) == 1
 
 
 def test_a_change_is_shown_soon_and_at_most_ten_times_a_second() -> None:

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from stenella.actors.master.workflow_executor import FAILOVER_MAX, SLICE
+from stenella.actors.master.messages import StartWorkflow, StopWorkflow
+from stenella.actors.master.workflow_executor import FAILOVER_MAX, SLICE, WorkflowExecutor
 from stenella.protocol.commands import (
     Refused,
     Submit,
@@ -19,6 +20,7 @@ from stenella.workflow.definition import Definition, Output, Parameter, Retry, e
 
 from .builders import definition, killed, task
 from .played_master import PlayedMaster, ids, written
+from .recorder import Recorder, of
 
 W = WorkflowState
 
@@ -230,12 +232,12 @@ def test_failovers_are_bounded(master: PlayedMaster) -> None:
 
 def test_what_the_clusters_end_stopped_runs_again_at_no_cost(master: PlayedMaster) -> None:
     [a] = started(master, failed(times=0))
-    for _ in range(FAILOVER_MAX + 1):
-        master.end(a, "NEED_FAULT_TOLERANCE", reason="shutdown")
+    for reason in ["lost"] * FAILOVER_MAX + ["shutdown"] * 2:
+        master.end(a, "NEED_FAULT_TOLERANCE", reason=reason)
         [a] = master.requests()
 
     row = master.rows()["a"]
-    assert (row.attempt, row.try_no, row.failover_no) == (FAILOVER_MAX + 2, 1, 0)
+    assert (row.attempt, row.try_no, row.failover_no) == (FAILOVER_MAX + 3, 1, FAILOVER_MAX)
 
 
 def test_a_kill_is_never_tried_again(master: PlayedMaster) -> None:
@@ -351,6 +353,27 @@ def test_a_stop_ends_a_wait_for_a_retry(master: PlayedMaster) -> None:
     master.wait(9_000)
     assert master.requests() == []
     assert master.states() == {"a": "KILL"}
+
+
+def test_a_success_after_a_stop_starts_nothing_more(master: PlayedMaster) -> None:
+    [a] = started(master, definition(task("a"), task("b", "a")))
+    master.stop(1)
+
+    master.end(a)
+
+    assert master.states() == {"a": "SUCCESS", "b": "SKIPPED"}
+    assert (master.rows()["b"].reason, master.end_state()) == ("stopped", W.STOP)
+
+
+def test_a_stop_between_two_slices_ends_the_making_of_rows() -> None:
+    ctx, actor = Recorder(), WorkflowExecutor(1, 1)
+    body = encode(definition(*(task(f"t{number}") for number in range(SLICE + 1))))
+    asked = ctx.give(actor, StartWorkflow("r", body, {}, None))
+    [rest] = of(asked, "next_turn")
+
+    ctx.give(actor, StopWorkflow("s", 1))
+
+    assert ctx.give(actor, rest) == []
 
 
 def test_a_failure_after_a_stop_is_not_tried_again(master: PlayedMaster) -> None:

@@ -1,4 +1,4 @@
-"""Clients of the world: they ask, repeat until they are answered, and hold the master to its word."""
+"""Clients of the world: they ask, repeat until answered, and hold the master to its word."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -71,10 +71,11 @@ class Client:
         share = [n for n in range(options.instances) if n % 2 == int(self.name[-1]) % 2]
         self.to_submit = len(share)
         for number in share:
-            made = workflow(random, options, number)
-            self.world.after(
-                random.randint(0, options.safety_ms // 2), lambda made=made: self.submit(made)
-            )
+            self._submit_later(workflow(random, options, number))
+
+    def _submit_later(self, made: Definition) -> None:
+        wait_ms = self.world.random.randint(0, self.world.options.safety_ms // 2)
+        self.world.after(wait_ms, lambda: self.submit(made))
 
     # --- intents ----------------------------------------------------------------------------------
 
@@ -169,7 +170,9 @@ class Client:
         self.ask(StatusRead(request_id=self._id("status")), lambda answer: None)
         if page["tasks"]:
             task = page["tasks"][0]["task_instance_id"]
-            log = LogRead(request_id=self._id("log"), task_instance_id=task, attempt=0, offset=0, limit=9)
+            log = LogRead(
+                request_id=self._id("log"), task_instance_id=task, attempt=0, offset=0, limit=9
+            )
             self.ask(log, lambda answer: None)
 
     # --- one request until its answer -------------------------------------------------------------

@@ -3,9 +3,10 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from .network import BOTH, TO_GUEST, TO_MASTER
+from .network import BOTH, TO_GUEST, TO_MASTER, Guest
 
 if TYPE_CHECKING:
+    from .node import Node
     from .world import World
 
 
@@ -25,13 +26,15 @@ def begin(world: "World") -> None:
         world.after(random.randint(1, 2 * interval_ms), strike)
 
     def cut() -> None:
-        guest = random.choice([*world.workers, *world.clients])
+        guests: list[Guest] = [*world.workers, *world.clients]
+        guest = random.choice(guests)
         way = random.choice((BOTH, TO_MASTER, TO_GUEST))
         if guest.name not in world.network.cuts:
             world.network.cut(guest, way, random.randint(1, options.cut_ms_max))
 
     def jump() -> None:
-        node = random.choice([world.master, *world.workers])
+        nodes: list[Node] = [world.master, *world.workers]
+        node = random.choice(nodes)
         node.wall_offset_ms += random.choice((-3_600_000, -5_000, 5_000, 3_600_000))
         world.trace.add(world.now_ms, node.name, "jumps", node.wall_offset_ms)
 

@@ -119,9 +119,9 @@ class Node:
         if not self.alive:
             return
         self.note("crashes", why)
-        if self.working and self.jobs and isinstance(self.jobs[0], Batch):
-            if self.world.random.random() < 0.5:  # it was on its way to the disk
-                self.commit(self.jobs[0])
+        job = self.jobs[0] if self.working and self.jobs else None
+        if isinstance(job, Batch) and self.world.random.random() < 0.5:
+            self.commit(job)  # it was on its way to the disk
         self.end()
 
     def end(self) -> None:
@@ -150,7 +150,7 @@ class Node:
         """Write into the trace."""
         self.world.trace.add(self.world.now_ms, self.name, kind, *things)
 
-    def later(self, wait_ms: int, action: Callable[[], None]) -> None:
+    def later(self, wait_ms: int, action: Callable[[], object]) -> None:
         """Do something in this life, if it lasts so long."""
         life = self.life
 
@@ -163,7 +163,7 @@ class Node:
 
         self.world.after(wait_ms, act)
 
-    def soon(self, longest_ms: int, action: Callable[[], None]) -> None:
+    def soon(self, longest_ms: int, action: Callable[[], object]) -> None:
         """Do something in this life within a time."""
         self.later(self.world.random.randint(0, longest_ms), action)
 
@@ -211,7 +211,9 @@ class Node:
             size = len(body) // len(good)
             why_not = self.take(routes[type(command)], command, peer, sender, size)
             if why_not == "busy" and isinstance(command, Request):
-                refusal = Refused(request_id=command.request_id, exit_code=6, code="busy", message="")
+                refusal = Refused(
+                    request_id=command.request_id, exit_code=6, code="busy", message=""
+                )
                 self.later(0, lambda refusal=refusal: self._send(peer, [refusal]))  # type: ignore[misc]
         self.wake()
 

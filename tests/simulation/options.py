@@ -7,6 +7,13 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
 
+#: What heals; the rest is what the cluster is.
+WEATHER = (
+    *("loss", "repeats", "delay_ms_max", "fifo", "ghosts", "cut_interval_ms", "crash_point"),
+    *("master_crash_ms", "worker_crash_ms", "warden_crash_ms", "reboot_ms", "shutdowns"),
+    *("commit_ms_max", "commit_stall", "commit_final", "clock_jump_ms"),
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
@@ -64,11 +71,7 @@ class Options:
     def healed(self) -> "Options":
         """The same cluster in fine weather."""
         fine = Options(seed=self.seed)
-        calm = ("loss", "repeats", "delay_ms_max", "fifo", "ghosts", "cut_interval_ms")
-        calm += ("crash_point", "master_crash_ms", "worker_crash_ms", "warden_crash_ms")
-        calm += ("reboot_ms", "commit_ms_max", "commit_stall", "commit_final", "clock_jump_ms")
-        calm += ("shutdowns",)
-        return replace(self, **{name: getattr(fine, name) for name in calm})
+        return replace(self, **{name: getattr(fine, name) for name in WEATHER})
 
 
 def draw(seed: int, **fixed: Any) -> Options:

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
 from stenella.actors import roles
 from stenella.actors.base import Actor, Context
 from stenella.actors.master.dispatcher import Dispatcher
@@ -102,14 +104,6 @@ class FreesASlotTwice(Dispatcher):
             del live[next(iter(live))]
 
 
-class LosesADelay(Dispatcher):
-    """The bug that the first seeds found: a timer that is not armed again for what is left."""
-
-    def _arm(self, due_ms: int, ctx: Context) -> None:
-        if self.timer_ms is None:
-            super()._arm(due_ms, ctx)
-
-
 class JudgesEveryListing(Registry):
     def _register(self, register: Any, ctx: Context) -> None:
         known = self.workers.get(register.worker)
@@ -157,17 +151,9 @@ class RegistersAtOnce(Executor):
 
 class CallsAdoptedOnesAbandoned(Executor):
     def _listed(self, attempt: Any) -> Any:
-        life = attempt.row.life
-        if attempt.request is None:
-            attempt.row.life = -1
         listed = super()._listed(attempt)
-        attempt.row.life = life
-        if attempt.request is None and listed.phase == "begun":
-            return type(listed)(*[getattr(listed, n) for n in LISTED], "abandoned")
-        return listed
-
-
-LISTED = ("task_instance_id", "workflow_instance_id", "attempt", "dispatch_id")
+        adopted = attempt.request is None and listed.phase in ("accepted", "begun")
+        return msgspec.structs.replace(listed, phase="abandoned") if adopted else listed
 
 
 class ForgetsAtAnyAck(CallbackSender):
@@ -246,10 +232,14 @@ PLANTED = [
     ),
     Bug("Welcome before the worker's row", "§5", Parts(turn=WelcomesBeforeCommit), SLOW_DISK),
     Bug("dedup off", "I5", master(event_persister=KnowsNoSeq), LOSSY),
-    Bug("a retry keeps the attempt number", "I12", master(event_persister=KeepsTheAttemptNumber), FAILING),
+    Bug(
+        "a retry keeps the attempt number",
+        "I12",
+        master(event_persister=KeepsTheAttemptNumber),
+        FAILING,
+    ),
     Bug("an event is not written", "I3, I9", master(event_persister=ForgetsAnEvent)),
     Bug("a slot is freed twice", "I28", master(dispatcher=FreesASlotTwice), FULL | {"slots": 2}),
-    Bug("a delay is lost", "I36", master(dispatcher=LosesADelay), FAILING),
     Bug(
         "a stale listing is judged",
         "I15: what was placed since is called lost",
@@ -262,7 +252,7 @@ PLANTED = [
         "a refusal is forgotten",
         "I11: a late copy of a refused request is taken",
         worker(executor=ForgetsRefusals),
-        OUT_OF_ORDER | {"stops": 0.7, "shutdowns": 0, "file_ms_max": 200},
+        OUT_OF_ORDER | FULL | {"slots": 4, "stops": 1.0, "file_ms_max": 2_000, "noops": 0.0},
     ),
     Bug("registers before its warden has answered", "§6", worker(executor=RegistersAtOnce)),
     Bug(
@@ -278,6 +268,16 @@ PLANTED = [
         Parts(warden=StartsAgain),
         WARDENS_DIE | {"cycle_ms_max": 100, "commit_ms_max": 200, "warden_crash_ms": 500},
     ),
-    Bug("a spawn without its record", "I11, I15", Parts(warden=SpawnsUnrecorded), WARDENS_DIE | WORKERS_DIE),
-    Bug("lost while it runs", "I12, I35", Parts(warden=EndsWithoutSweep), WARDENS_DIE | {"task_ms_max": 4_000}),
+    Bug(
+        "a spawn without its record",
+        "I11, I15",
+        Parts(warden=SpawnsUnrecorded),
+        WARDENS_DIE | WORKERS_DIE,
+    ),
+    Bug(
+        "lost while it runs",
+        "I12, I35",
+        Parts(warden=EndsWithoutSweep),
+        WARDENS_DIE | {"task_ms_max": 4_000},
+    ),
 ]

@@ -1,4 +1,4 @@
-"""What really runs: each attempt once, no two of one task, and every end that was recorded counts."""
+"""What really runs: each attempt once, no two of one task, and every recorded end counts."""
 
 import json
 from typing import TYPE_CHECKING, Any
@@ -46,7 +46,9 @@ class Processes:
         living = self.living.setdefault(number, [])
         hold("I11 one run per attempt", (number, attempt) not in self.spawned)
         hold("I12 one attempt at a time", not living)
-        hold("§6 journalled before it is started", (node.name, dispatch_id) in self.journals.attempts)
+        hold(
+            "§6 journalled before it is started", (node.name, dispatch_id) in self.journals.attempts
+        )
         hold("§5 never_began is a promise", self.never.get(dispatch_id) != self.world.master.life)
         hold("I15 an end is final", dispatch_id not in self.rows.ends_by_dispatch)
         self.spawned[number, attempt] = start

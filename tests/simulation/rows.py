@@ -58,7 +58,7 @@ class Rows:
     def read(self, sql: str, *values: Any) -> list[sqlite3.Row]:
         """Rows as mappings."""
         cursor = self.world.master.journal.connection.cursor()
-        cursor.row_factory = sqlite3.Row  # type: ignore[assignment]
+        cursor.row_factory = sqlite3.Row
         return cursor.execute(sql, values).fetchall()
 
     def definition(self, instance: Fields) -> tuple[Definition, Graph]:
@@ -85,7 +85,9 @@ class Rows:
     def look(self) -> None:
         """Raises `Violation`."""
         events: dict[int, list[Fields]] = {}
-        for found in self.read("SELECT * FROM task_event WHERE id > ? ORDER BY id", self.last_event):
+        for found in self.read(
+            "SELECT * FROM task_event WHERE id > ? ORDER BY id", self.last_event
+        ):
             event = dict(found)
             self.last_event = event["id"]
             events.setdefault(event["task_instance_id"], []).append(event)

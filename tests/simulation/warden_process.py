@@ -76,7 +76,7 @@ class WardenProcess:
     def take(self, queue: list[Fields], message: Fields) -> None:
         """Something for the next look around."""
         queue.append(message)
-        if not self.polling:
+        if self.alive and not self.polling:
             self.polling = True
             self.world.after(self.world.random.randint(0, POLL_MS_MAX), self._poll)
 
@@ -157,7 +157,7 @@ class WardenProcess:
                 if number in self.streams:
                     self.streams.pop(number).warden_closed()
             case ("timer", after_ms, message):
-                self.world.after(after_ms, lambda: self.alive and self.take(self.due, message))
+                self.world.after(after_ms, lambda: self.take(self.due, message))
             case _:
                 assert effect == ("exit",), effect
                 self.note("leaves")

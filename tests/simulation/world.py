@@ -36,7 +36,7 @@ class World:
         self.random = Random(options.seed + 1_000_003)
         self.now_ms = 0
         self.tickets = 0
-        self.heap: list[tuple[int, int, Callable[[], None]]] = []
+        self.heap: list[tuple[int, int, Callable[[], object]]] = []
         self.trace = Trace()
         self.healing = False
         self.network = Network(self)
@@ -47,12 +47,12 @@ class World:
 
     # --- time -------------------------------------------------------------------------------------
 
-    def at(self, due_ms: int, action: Callable[[], None]) -> None:
+    def at(self, due_ms: int, action: Callable[[], object]) -> None:
         """Do something at a time, after what was planned for it before."""
         self.tickets += 1
         heapq.heappush(self.heap, (due_ms, self.tickets, action))
 
-    def after(self, wait_ms: int, action: Callable[[], None]) -> None:
+    def after(self, wait_ms: int, action: Callable[[], object]) -> None:
         """Do something later."""
         self.at(self.now_ms + wait_ms, action)
 

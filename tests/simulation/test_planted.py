@@ -1,0 +1,20 @@
+"""Each planted bug is caught within fifty seeds."""
+
+import pytest
+
+from .options import draw
+from .planted import PLANTED, Bug
+from .world import play
+
+SEEDS_MAX = 50
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("bug", PLANTED, ids=lambda bug: bug.name)
+def test_a_planted_bug_is_caught(bug: Bug) -> None:
+    for seed in range(SEEDS_MAX):
+        try:
+            play(draw(seed, **bug.weather), bug.parts)
+        except AssertionError:
+            return
+    pytest.fail(f"not caught within {SEEDS_MAX} seeds: {bug.name}, which breaks {bug.breaks}")
