@@ -105,6 +105,9 @@ def _carry_out(arguments: Sequence[str]) -> int:
     try:
         with stenella.make_context("stenella", list(arguments)) as ctx:
             code = stenella.invoke(ctx)
+    except click.exceptions.NoArgsIsHelpError as error:  # a group's name alone asks for its help
+        click.echo(error.format_message(), err=True)
+        code = error.exit_code
     except click.exceptions.Exit as end:  # after --help
         code = end.exit_code
     sys.stdout.flush()

@@ -27,7 +27,8 @@ LOOK_PAUSE_S = 0.05
     help="Let running tasks finish for so long (30s, 5m); else worker.drain_s of conf.toml.",
 )
 @click.option("--keep", is_flag=True, help="Let tasks run on; the next `up` takes them up.")
-def down(wait_s: float | None, keep: bool) -> None:
+@json_option
+def down(wait_s: float | None, keep: bool, as_json: bool) -> None:
     """Take the cluster down.
 
     Running tasks may finish for a while, then they are stopped. What had not ended goes on at the
@@ -42,6 +43,7 @@ def down(wait_s: float | None, keep: bool) -> None:
     chosen = settings.load(home)
     drain_s = chosen.worker.drain_s if wait_s is None else wait_s
     unheard: Unreachable | None = None
+    click.echo(f"going down; what runs may go on for {drain_s:g} s", err=True)
     with Client(home.root) as client:
         try:
             client.shutdown(drain_s, keep)
@@ -54,7 +56,10 @@ def down(wait_s: float | None, keep: bool) -> None:
                 f"the cluster in {home.root} is still leaving; see `stenella status` and {home.run}"
             )
         time.sleep(LOOK_PAUSE_S)
-    click.echo("the cluster is down")
+    if as_json:
+        pages.emit({"state": "down"})
+    else:
+        click.echo("the cluster is down")
 
 
 @click.command()

@@ -8,6 +8,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+import click
+
 from ..client.presence import is_held
 from ..home.layout import Home, find_home
 from ..protocol.errors import NotFound, Unreachable, WaitTimeout
@@ -18,6 +20,7 @@ Result = TypeVar("Result")
 
 #: How long a cluster may take to answer a reading before the home's files do.
 LIMIT_S = 5.0
+NEWEST = 50  # instances that are looked at for one that waits for a cluster
 CHUNK_BYTES = 256 * 1024
 #: The end of a log that people are shown without asking for it.
 TAIL_BYTES = 16 * 1024
@@ -60,7 +63,11 @@ def read(question: Callable[[Reader], Result]) -> Result:
             except (Unreachable, WaitTimeout):
                 pass  # it is starting, leaving or stalled; what is committed is in the file
     with closing(StoredHistory(home)) as stored:
-        return question(stored)
+        answer = question(stored)
+        if stored.has_live_instances():
+            text = "no cluster is up; what has not ended goes on at the next `stenella up`"
+            click.echo(text, err=True)
+        return answer
 
 
 class StoredHistory:
@@ -73,6 +80,11 @@ class StoredHistory:
 
     def close(self) -> None:
         self._queries.close()
+
+    def has_live_instances(self) -> bool:
+        """Whether some of the newest instances have not ended."""
+        newest = self._queries.instances(NEWEST)
+        return any(document["end_time"] is None for document in newest)
 
     def instances(self, limit: int) -> list[Document]:
         return self._queries.instances(limit)
@@ -94,7 +106,9 @@ def no_instance(workflow_instance_id: int) -> NotFound:
     """No such instance; 0 is the newest."""
     if workflow_instance_id == 0:
         return NotFound("no workflow has run in this home yet; begin with `stenella run FILE`")
-    return NotFound(f"there is no workflow instance {workflow_instance_id}; see `stenella ls`")
+    return NotFound(
+        f"no workflow instance {workflow_instance_id}; `stenella ls` shows those there are"
+    )
 
 
 def no_task_instance(task_instance_id: int) -> NotFound:

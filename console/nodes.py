@@ -11,6 +11,7 @@ import click
 from ..home import settings
 from ..home.layout import Home, open_home
 from . import pages
+from .options import json_option
 from .starting import ensure_cluster
 
 LOOK_PAUSE_S = 0.05
@@ -34,7 +35,8 @@ slots_option = click.option(
 @slots_option
 @click.option("--detach", is_flag=True, help="Return when it is ready; it goes on by itself.")
 @click.option("--embedded", is_flag=True, hidden=True)
-def up(workers: int, slots: int | None, detach: bool, embedded: bool) -> int:
+@json_option
+def up(workers: int, slots: int | None, detach: bool, embedded: bool, as_json: bool) -> int:
     """Start the cluster and keep it up.
 
     Ctrl-C takes it down. Where it is up already this says what is there; more workers or other
@@ -55,7 +57,7 @@ def up(workers: int, slots: int | None, detach: bool, embedded: bool) -> int:
         arguments = ["--workers", str(workers)]
         arguments += [] if slots is None else ["--slots", str(slots)]
         ensure_cluster(home, arguments, lambda _text: None)
-    _tell_status(home, workers)
+    _tell_status(home, workers, as_json)
     return 0
 
 
@@ -64,7 +66,7 @@ def _say(line: str) -> None:
     click.echo(line, err=True)
 
 
-def _tell_status(home: Home, workers: int) -> None:
+def _tell_status(home: Home, workers: int, as_json: bool) -> None:
     """What is there, once the workers are or have had their time."""
     from ..client.reads import Reads
 
@@ -76,7 +78,13 @@ def _tell_status(home: Home, workers: int) -> None:
             if len(alive) >= workers or time.monotonic() >= deadline:
                 break
             time.sleep(LOOK_PAUSE_S)
-    pages.emit_lines(pages.status(document))
+    if len(alive) > workers:
+        text = f"{len(alive)} workers are up; fewer only after `stenella down`"
+        click.echo(text, err=True)
+    if as_json:
+        pages.emit(document)
+    else:
+        pages.emit_lines(pages.status(document))
 
 
 @click.group()

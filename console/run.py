@@ -116,7 +116,8 @@ def submit(file: str, waits: bool, as_json: bool, **options: Any) -> int:
             if as_json:
                 pages.emit({"workflow_instance_id": started.id})
             else:
-                click.echo(f"workflow instance {started.id}: stenella wait {started.id}")
+                text = f"submitted as workflow instance {started.id}; see its end with"
+                click.echo(f"{text} `stenella wait {started.id}`")
             return 0
         with make_view(tuple(needs)) as view:
             document = watch_until_end(client, started.id, view)

@@ -3,7 +3,9 @@
 Loaded by every command, so it imports next to nothing.
 """
 
+import os
 import shutil
+import sys
 import time
 import unicodedata
 from collections.abc import Callable, Sequence
@@ -17,6 +19,7 @@ BIDI_CONTROLS = frozenset(
 COLUMN_GAP = "  "
 CELL_WIDTH_MIN = 8  # a squeezed column still shows how its text begins
 ELLIPSIS = "…"
+UNLIMITED = 10_000  # columns; no table is as wide
 FALLBACK_SIZE = (80, 24)  # where nobody tells the size of the terminal
 
 Style = Callable[[str], str]
@@ -41,7 +44,9 @@ def _shown(character: str) -> str:
 
 
 def terminal_width() -> int:
-    """Columns of the terminal; 80 where nobody knows, in a pipe for one."""
+    """Columns of the terminal; as many as needed where nobody reads along, in a pipe for one."""
+    if not sys.stdout.isatty() and "COLUMNS" not in os.environ:
+        return UNLIMITED
     return shutil.get_terminal_size(FALLBACK_SIZE).columns
 
 

@@ -178,6 +178,7 @@ class WorkerRow(Versioned, kw_only=True):
     pid: int
     host: str
     registered_at: int
+    left_at: int | None = None  # it was drained and has left; it may come back
 
 
 class DeadLetter(Row, kw_only=True):

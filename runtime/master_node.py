@@ -126,6 +126,7 @@ class Master:
             self.clients.close()
             self.zap.close()
             self.context.destroy(linger=0)
+            self.queries.close()  # the journal's close is then the last, and folds the log in
 
     def _bind(self, setting: str, candidates: tuple[str, ...], secret: bytes) -> RouterLink:
         """The first endpoint that is free; a remembered port may be taken by now."""

@@ -56,6 +56,7 @@ class Worker(Table):
     pid = BigIntegerField()
     host = TextField()
     registered_at = BigIntegerField()
+    left_at = BigIntegerField(null=True)
 
     class Meta:
         without_rowid = True

@@ -26,6 +26,8 @@ def connect(path: Path | None) -> sqlite3.Connection:
     Raises:
         RefusedInState: newer, damaged, locked, disk full. NotAllowed: not writable.
     """
+    if path is not None and not path.exists():
+        path.touch(mode=0o600)  # SQLite gives its other two files the same mode
     database = peewee.SqliteDatabase(
         ":memory:" if path is None else str(path),
         timeout=BUSY_TIMEOUT_MS / 1_000,

@@ -445,7 +445,8 @@ class EventPersister:
             case "lost":
                 if before == T.RUNNING_EXECUTION:
                     self._bury(row, judge.worker, "running_not_listed", ctx)
-                row.state, row.reason, row.end_time = T.NEED_FAULT_TOLERANCE, "lost", ctx.wall_ms
+                row.state, row.reason = T.NEED_FAULT_TOLERANCE, "lost"
+                row.end_time = max(ctx.wall_ms, row.start_time or 0)  # two machines' clocks
                 row.message = f"worker {row.worker} came back without it"
                 self._record(row, E.LOST, before, ctx, actor="registry")
                 ctx.tell("dispatcher", Ended(judge.worker, row.dispatch_id))

@@ -72,6 +72,7 @@ class Known:
         self.load = 0.0
         self.asking: WorkerRegister | None = None  # its listing is being judged
         self.asking_peer = b""
+        self.former_kernels: list[str] = []  # kernel boots that this master has seen replaced
 
 
 class Registry:
@@ -107,7 +108,8 @@ class Registry:
             case PeerLost():
                 self._lose(message.peer, ctx)
             case TellStatus():
-                workers = [self._status(known) for known in self.workers.values()]
+                there = [known for known in self.workers.values() if known.row.left_at is None]
+                workers = [self._status(known) for known in there]
                 ctx.tell("gateway", Status(message.request_id, workers))
             case DrainAll():
                 self.drain = message
@@ -161,6 +163,8 @@ class Registry:
 
         After a reboot the life may not be later: a power cut loses what the journal had not synced.
         """
+        if register.kernel_boot in known.former_kernels:
+            return False  # sent before a reboot that we know of
         latest = known.asking or known.row
         if register.boot == latest.boot:
             return True
@@ -203,6 +207,8 @@ class Registry:
         known.asking = None
         row = _row(register, ctx.wall_ms)
         row.event_no, row.stored_no = known.row.event_no, known.row.stored_no
+        if row.kernel_boot != known.row.kernel_boot:
+            known.former_kernels.append(known.row.kernel_boot)
         known.row, known.boot, known.peer = row, register.boot, known.asking_peer
         known.late, known.drained, known.draining = False, False, False
         known.heard_ms = ctx.now_ms
@@ -309,6 +315,9 @@ class Registry:
         known = self.workers.get(ctx.sender)
         if known is not None and known.boot == drained.boot:
             known.drained = True
+            if known.row.left_at is None and self.drain is not None and not self.drain.keep:
+                known.row.left_at = ctx.wall_ms
+                ctx.write(known.row)
             self._end_drain(ctx)
 
 

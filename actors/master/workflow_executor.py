@@ -93,12 +93,12 @@ class Live:
                 self.ready.append(child)
 
     def fail(self, node: int, state: TaskState) -> None:
-        """Count a failure; everything below can never run."""
+        """Count a failure; everything below can never run. (What was killed is no failure.)"""
         self.failed += 1
         if not self.first_failure:
             name = self.version.graph.names[node]
             self.first_failure = f"task {name} ended {state.name}"
-        below = list(self.version.graph.children[node])
+        below = [] if state is T.KILL else list(self.version.graph.children[node])
         while below:
             child = below.pop()
             if not self.below_failure[child]:

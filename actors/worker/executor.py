@@ -212,9 +212,10 @@ class Executor:
         dispatch_id = request.dispatch_id
         attempt = self.attempts.get(dispatch_id)
         if attempt is None:
-            outcome = "ended"
-            if dispatch_id >= self.settled_below and self.answered.get(dispatch_id) != "":
-                self.answered[dispatch_id] = outcome = "never_began"  # a tombstone
+            # What is not here has no result to come: whoever still asks would wait for ever.
+            outcome = "ended" if self.answered.get(dispatch_id) == "" else "never_began"
+            if outcome == "never_began" and dispatch_id >= self.settled_below:
+                self.answered[dispatch_id] = outcome  # a tombstone
         elif attempt.row.phase == "ended":
             outcome = "ended"
         elif attempt.request is not None and attempt.launch is None and attempt.ended is None:
@@ -365,7 +366,8 @@ class Executor:
             reason=reason,
             message=clipped(message),
             start_time=row.start_time,
-            end_time=attempt.ended["end_time"],
+            # The wall clock may have been set back since the start.
+            end_time=max(attempt.ended["end_time"], row.start_time or 0),
             host=self.identity.host,
             pid=row.pid,
             log=row.log,

@@ -39,6 +39,7 @@ class Worker(Table):
     pid = BigIntegerField()
     host = TextField()
     registered_at = BigIntegerField()
+    left_at = BigIntegerField(null=True)
 
     class Meta:
         without_rowid = True

@@ -117,6 +117,7 @@ def test_an_ack_of_running_that_is_repeated_does_not_stand_for_the_result() -> N
     ctx.give(sender, running_ack(seq=1))
 
     assert ctx.give(sender, running_ack(seq=1)) == []
+    assert ctx.give(sender, result_ack(seq=1)) == []
     assert sender.held() == 1
 
 

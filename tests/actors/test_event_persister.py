@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 
 from stenella.actors.base import Loaded
+from stenella.actors.master.event_persister import SLICE, EventPersister
 from stenella.actors.master.messages import (
+    AdmitInstance,
     Answered,
     Ended,
     KillTasks,
@@ -79,6 +81,21 @@ def test_what_was_killed_while_it_waited_is_not_placed() -> None:
     assert told(asked, "workflow_executor") == [ended(T.KILL, "stopped")]
 
     assert ctx.give(made, PLACE) == [("tell", "dispatcher", NotPlaced("w1", 100))]
+
+
+def test_nothing_of_a_stopping_instance_is_placed_though_its_kill_is_cut_into_slices() -> None:
+    ctx, made = Recorder(), EventPersister(1, EPOCH, GRACE_MS)
+    count = SLICE + 1
+    tasks = [task(f"t{node}") for node in range(count)]
+    ctx.give(made, AdmitInstance(instance_row(), version(*tasks)))
+    rows = [task_row(id=10 + node, node=node, **WAITS) for node in range(count)]
+    ctx.give(made, RecoverTasks(rows))
+
+    asked = ctx.give(made, KillTasks(1, "stopped"))
+    [rest] = of(asked, "next_turn")
+    last = Place(10 + SLICE, "w1", "b1", 100)
+    assert ctx.give(made, last) == [("tell", "dispatcher", NotPlaced("w1", 100))]
+    assert len(of(asked, "write") + of(ctx.give(made, rest), "write")) == count
 
 
 def test_a_task_of_an_instance_that_has_left_memory_is_not_placed() -> None:
@@ -238,6 +255,13 @@ def test_a_callback_of_another_attempt_or_dispatch_is_fenced(
     made = persister(ctx, task_row(state=state))
 
     assert hear(ctx, made, result(**older)) == [("send", PEER, result_ack("fenced", **older))]
+
+
+def test_a_callback_of_what_was_given_back_is_fenced() -> None:
+    ctx = Recorder()
+    made = persister(ctx, task_row(state=T.SUBMITTED_SUCCESS, worker="w1", dispatch_id=100))
+
+    assert hear(ctx, made, running()) == [("send", PEER, running_ack("fenced"))]
 
 
 def test_a_worker_reports_only_what_was_placed_on_it() -> None:

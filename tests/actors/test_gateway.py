@@ -220,9 +220,7 @@ def test_what_was_read_goes_to_whoever_asked_last() -> None:
 
 
 def test_what_is_not_there_is_not_found() -> None:
-    ctx = Recorder()
-
-    asked = ctx.give(gateway(ctx, read()), Queried("instance_page", "r", None))
+    asked = Recorder().give(gateway(Recorder(), read()), Queried("instance_page", "r", None))
 
     assert refusals(asked) == [(CLIENT, 3, "not_found")]
 

@@ -73,6 +73,7 @@ def test_nothing_is_registered_before_journal_and_warden_have_answered() -> None
 
     assert ctx.give(membership, Boot()) == [("set_timer", "beat", BEAT_MS)]
     assert ctx.give(membership, LinkChanged(True)) == []
+    assert ctx.give(membership, Timer("register")) == []
     assert ctx.give(membership, Timer("beat")) == [("set_timer", "beat", BEAT_MS)]
 
 
@@ -104,7 +105,9 @@ def test_a_refusal_is_followed_by_slower_asking() -> None:
     ctx = Recorder()
     membership = member(ctx)
     refusal = WorkerRefused(epoch=EPOCH, to_boot="b1", reason="duplicate_identity", message="")
+    to_another = WorkerRefused(epoch=EPOCH, to_boot="b0", reason="duplicate_identity", message="")
 
+    assert ctx.give(membership, to_another) == []
     assert ctx.give(membership, refusal) == [("set_timer", "register", REFUSED_MS)]
     assert ctx.give(membership, Timer("register")) == ASK
 

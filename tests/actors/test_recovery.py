@@ -125,7 +125,7 @@ def test_slots_of_the_former_life_are_still_held(master: PlayedMaster) -> None:
 
 
 def retried() -> Definition:
-    return definition(task("a", retry=Retry(times=2, interval_ms=9_000)))
+    return definition(task("a", retry=Retry(times=2, interval_ms=9_000, backoff=3.0)))
 
 
 @pytest.mark.parametrize(

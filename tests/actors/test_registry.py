@@ -309,7 +309,19 @@ def test_a_drain_is_repeated_until_every_worker_has_drained() -> None:
     assert ctx.give(made, DrainAll("r", 9, False)) == order
     assert ctx.give(made, Timer("drain")) == order
     asked = hear(ctx, made, WorkerDrained(boot="b1"))
-    assert asked == [("tell", "gateway", Done("r", {"state": "down"}))]
+    assert asked[-1] == ("tell", "gateway", Done("r", {"state": "down"}))
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_a_drained_worker_is_no_longer_shown_unless_it_keeps_tasks(keep: bool) -> None:
+    ctx = Recorder()
+    made = welcomed(ctx)
+    ctx.give(made, DrainAll("r", 9, keep))
+
+    hear(ctx, made, WorkerDrained(boot="b1"))
+
+    [(_, _, status)] = ctx.give(made, TellStatus("s"))
+    assert len(status.workers) == keep
 
 
 def test_a_drain_does_not_wait_for_a_worker_that_is_late() -> None:

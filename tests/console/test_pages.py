@@ -1,6 +1,7 @@
 """Documents as lines for people: they fit into 80 columns and say what is there."""
 
 import click
+import pytest
 
 from stenella.console import pages
 from stenella.console.live import count_line
@@ -28,6 +29,11 @@ EVENT = {
     "callback_seq": 2,
     "host": "h",
 }
+
+
+@pytest.fixture(autouse=True)
+def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
 
 
 def test_mailboxes_fit_and_say_why_something_was_rejected() -> None:

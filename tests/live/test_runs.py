@@ -93,7 +93,7 @@ def test_a_stop_kills_what_runs_and_leaves_the_rest_undone(cluster: LiveHome) ->
     done = cluster.json("wait", number, code=1)
 
     assert done["state"] == "STOP"
-    assert [task["state"] for task in done["tasks"]] == ["KILL", "UPSTREAM_FAILED"]
+    assert [task["state"] for task in done["tasks"]] == ["KILL", "SKIPPED"]
     cluster.run("stop", number, code=6)
 
 

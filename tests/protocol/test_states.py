@@ -5,10 +5,12 @@ import pytest
 from stenella.protocol import states
 from stenella.protocol.states import TASK_TRANSITIONS, Event, TaskState, WorkflowState, fits
 
-T, W, E = TaskState, WorkflowState, Event
+T = TaskState
+W = WorkflowState
+E = Event
 
 
-def names(group: frozenset[T] | frozenset[W]) -> set[str]:
+def names(group: frozenset[TaskState] | frozenset[WorkflowState]) -> set[str]:
     return {state.name for state in group}
 
 

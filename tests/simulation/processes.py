@@ -81,7 +81,8 @@ class Processes:
         if answer.outcome == "never_began":
             self.never[answer.dispatch_id] = self.world.master.life
             start = self.spawned.get((number, answer.attempt))
-            if start is not None and start["dispatch_id"] == answer.dispatch_id:
+            open_yet = answer.dispatch_id not in self.rows.ends_by_dispatch
+            if open_yet and start is not None and start["dispatch_id"] == answer.dispatch_id:
                 raise Violation("§5 never_began is a promise", f"{answer}", number)
 
     def none_is_left_of(self, instance: Fields) -> None:
