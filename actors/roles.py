@@ -83,8 +83,9 @@ def worker_actors(
     """The actors of a worker, in the order in which they are started."""
     return {
         "membership": Membership(identity, MASTER_PEER, epoch, heartbeat_ms),
-        "executor": Executor(identity, MASTER_PEER, kill_grace_ms),
+        # Its journal is read before the executor's, which may have ends to report at once.
         "callback_sender": CallbackSender(MASTER_PEER),
+        "executor": Executor(identity, MASTER_PEER, kill_grace_ms),
         "retry_reporter": RetryReporter(),
         "log_reader": LogReader(MASTER_PEER),
     }

@@ -40,8 +40,7 @@ class CallbackSender:
     def __init__(self, master: bytes) -> None:
         self.master = master
         self.outboxes: dict[int, Outbox] = {}
-        #: Reported before the journal was read: their seq is not known yet.
-        self.early: list[Callback] | None = []
+        self.journal_read = False
 
     def held(self) -> int:
         """Callbacks not yet acknowledged."""
@@ -67,21 +66,16 @@ class CallbackSender:
                 assert_never(message)
 
     def _recover(self, rows: list[JournalCallback], ctx: Context) -> None:
-        assert self.early is not None
+        self.journal_read = True
         for row in rows:
             outbox = self.outboxes.setdefault(row.dispatch_id, Outbox())
             outbox.seq = max(outbox.seq, row.seq)
             outbox.unacknowledged[row.seq] = _callbacks.decode(row.body)
         for dispatch_id in self.outboxes:
             ctx.tell("retry_reporter", Unacknowledged(dispatch_id))
-        early, self.early = self.early, None
-        for fact in early:
-            self._say(fact, ctx)
 
     def _say(self, fact: Callback, ctx: Context) -> None:
-        if self.early is not None:
-            self.early.append(fact)
-            return
+        assert self.journal_read, "its seq is not known yet: roles.py starts us before the executor"
         outbox = self.outboxes.setdefault(fact.dispatch_id, Outbox())
         outbox.seq += 1
         callback = msgspec.structs.replace(fact, seq=outbox.seq)

@@ -27,7 +27,9 @@ from stenella.protocol.states import Event, TaskState
 
 from .builders import (
     EPOCH,
+    GRACE_MS,
     PEER,
+    instance_row,
     judge,
     kill,
     request,
@@ -35,7 +37,9 @@ from .builders import (
     result_ack,
     running,
     running_ack,
+    task,
     task_row,
+    version,
 )
 from .persisters import RUNS, WAITS, ended, events, hear, letters, persister
 from .recorder import Asked, Recorder, of, told
