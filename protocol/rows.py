@@ -124,13 +124,17 @@ class TaskAttempt(Row, kw_only=True):
 
 
 class TaskEvent(Row, kw_only=True):
-    """One change of a task instance, or one callback that changed nothing (``to_state`` null)."""
+    """One change of a task instance, in the order of ``event_no``; folded they give its row.
+
+    A callback that came too late changes only the seq: its states are equal, and what it said
+    stands in ``detail``.
+    """
 
     TABLE: ClassVar[str] = "task_event"
 
     task_instance_id: int
     workflow_instance_id: int
-    event_no: int  # 0 for what changed nothing
+    event_no: int
     event: int  # states.Event
     from_state: int | None
     to_state: int | None

@@ -230,14 +230,14 @@ class Dispatcher:
         slots.boot, slots.peer, slots.groups = up.boot, up.peer, up.groups
         slots.types, slots.count = frozenset(up.types), up.slots
         slots.silent, slots.draining, slots.refused_at_beat = False, False, None
-        for unanswered in (self.requests, self.kills):
-            for entry in unanswered.values():
-                if entry.worker == up.worker:
-                    self._send(entry, ctx)
+        self._send_all(slots, ctx)
 
     def _hear(self, beat: WorkerBeat, ctx: Context) -> None:
         slots = self._slots(beat.worker)
-        slots.peer, slots.silent, slots.draining = beat.peer, False, beat.draining
+        is_reconnected, slots.peer = slots.peer != beat.peer, beat.peer
+        slots.silent, slots.draining = False, beat.draining
+        if is_reconnected:  # what was sent over the former connection may be lost
+            self._send_all(slots, ctx)
         slots.beat = max(slots.beat, beat.number)
         if slots.refused_at_beat is not None and (
             beat.number > slots.refused_at_beat and beat.free_slots > 0
@@ -309,6 +309,13 @@ class Dispatcher:
         self._arm(entry.due_ms, ctx)
         if slots.boot == entry.command.to_boot:
             ctx.send(slots.peer, entry.command)
+
+    def _send_all(self, slots: Slots, ctx: Context) -> None:
+        """At once what would be repeated some time: the worker has (re)appeared."""
+        for unanswered in (self.requests, self.kills):
+            for entry in unanswered.values():
+                if entry.worker == slots.name:
+                    self._send(entry, ctx)
 
     def _look_at_due(self, ctx: Context) -> None:
         self.timer_ms = None

@@ -7,6 +7,7 @@ state; an Ack is asked for in the turn that writes what it acknowledges; not in 
 unknown: the row is loaded first, and messages for it wait behind the load.
 """
 
+import json
 from typing import Any, assert_never
 
 import msgspec
@@ -567,5 +568,5 @@ def _evidence(row: TaskInstanceRow) -> TaskAttempt:
 
 
 def _said(what: Any) -> str:
-    """A message or row as text for people; bounded, whatever a peer put in."""
-    return repr(what)[:2_000]
+    """A message or row as JSON for people; bounded, whatever a peer put in."""
+    return json.dumps({type(what).__name__: repr(what)[:2_000]})

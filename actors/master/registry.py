@@ -136,9 +136,8 @@ class Registry:
             return
         known = self.workers.get(register.worker)
         if known is not None and not self._may_take_over(known, register):
-            if register.journal != known.row.journal or known.late:
-                self._refuse_identity(known, register, ctx)
-            return  # else: a late frame of a former life
+            self._refuse_identity(known, register, ctx)
+            return
         if known is None:
             known = self.workers[register.worker] = Known(_row(register, ctx.wall_ms))
         is_new = known.boot != register.boot
@@ -161,15 +160,15 @@ class Registry:
     def _may_take_over(self, known: Known, register: WorkerRegister) -> bool:
         """Same boot; a later life of the same journal; or whoever it was is not heard any more.
 
-        After a reboot the life may not be later: a power cut loses what the journal had not synced.
+        A reboot is waited out like a clone, and its life need not be later: a power cut loses what
+        the journal had not synced.
         """
         if register.kernel_boot in known.former_kernels:
             return False  # sent before a reboot that we know of
         latest = known.asking or known.row
         if register.boot == latest.boot:
             return True
-        is_rebooted = register.kernel_boot != latest.kernel_boot
-        if register.journal == latest.journal and not (is_rebooted and known.late):
+        if (register.journal, register.kernel_boot) == (latest.journal, latest.kernel_boot):
             return register.life > latest.life
         return known.late
 

@@ -102,11 +102,14 @@ class CallbackSender:
         outbox = self.outboxes.get(ack.dispatch_id)
         if outbox is None:
             return
+        callback = outbox.unacknowledged.get(ack.seq)
+        if callback is not None and callback.epoch != ack.epoch:
+            return
         if ack.outcome != "ok":
             self._forget(ack.dispatch_id, ctx)
             ctx.tell("executor", Fenced(ack.dispatch_id))
             return
-        callback = outbox.unacknowledged.pop(ack.seq, None)
+        outbox.unacknowledged.pop(ack.seq, None)
         if isinstance(callback, TaskExecuteResponse):
             self._forget(ack.dispatch_id, ctx)
             ctx.tell("executor", Acknowledged(ack.dispatch_id))

@@ -285,6 +285,8 @@ class Executor:
         row = attempt.row
         row.phase, row.start_time, row.pid = "begun", start_time, pid
         ctx.put(row)
+        if attempt.unwanted:
+            return
         running = TaskExecuteRunning(
             **ids_of(row),
             seq=0,
@@ -411,6 +413,9 @@ class Executor:
             return
         attempt = self.attempts.get(said.get("dispatch_id", 0))
         if attempt is None:
+            if said["say"] in ("ended", "lost"):  # it was fenced or acknowledged before
+                forget = {"do": "forget", "dispatch_id": said["dispatch_id"]}
+                ctx.perform(ToWarden(forget))
             return
         match said["say"]:
             case "unknown" | "never_began":

@@ -99,6 +99,7 @@ class Membership:
             case LinkChanged():
                 if message.up and self.recovered:
                     ctx.tell("executor", CountSlots())
+                    ctx.tell("retry_reporter", OwnerAppeared())
                     self._register(ctx)
             case WorkerDrain():
                 if message.to_boot == self.identity.boot and message.epoch == self.epoch:

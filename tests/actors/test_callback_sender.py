@@ -162,13 +162,3 @@ def test_a_new_life_goes_on_with_the_number_after_the_highest() -> None:
     asked = ctx.give(sender, Report(result(seq=0)))
 
     assert of(asked, "put") == [row(result(seq=2))]
-
-
-def test_what_is_reported_before_the_journal_was_read_gets_its_number_after() -> None:
-    ctx, sender = Recorder(), CallbackSender(MASTER)
-
-    assert ctx.give(sender, Report(result(seq=0))) == []
-    asked = ctx.give(sender, Loaded("callbacks", (), [row(running(seq=1))]))
-
-    assert of(asked, "put") == [row(result(seq=2))]
-    assert of(asked, "send") == [running(seq=1), result(seq=2)]

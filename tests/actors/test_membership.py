@@ -116,7 +116,11 @@ def test_a_link_that_comes_up_is_used_at_once() -> None:
     ctx = Recorder()
     membership = member(ctx)
 
-    assert ctx.give(membership, LinkChanged(True)) == [("tell", "executor", CountSlots()), *ASK]
+    assert ctx.give(membership, LinkChanged(True)) == [
+        ("tell", "executor", CountSlots()),
+        ("tell", "retry_reporter", OwnerAppeared()),
+        *ASK,
+    ]
     assert ctx.give(membership, LinkChanged(False)) == []
 
 

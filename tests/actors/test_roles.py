@@ -59,3 +59,9 @@ def test_every_route_leads_to_an_actor_of_the_node(
 @pytest.mark.parametrize("actors", [master(), worker()], ids=["master", "worker"])
 def test_actors_hold_nothing_back_before_they_begin(actors: dict[str, Actor]) -> None:
     assert {name: actor.held() for name, actor in actors.items()} == dict.fromkeys(actors, 0)
+
+
+def test_a_worker_reads_its_callbacks_before_its_attempts() -> None:
+    started = list(worker())
+
+    assert started.index("callback_sender") < started.index("executor")
