@@ -9,4 +9,5 @@ def digest(seed: int) -> str:
     options = draw(seed, crash_point=0.01, loss=0.1, repeats=0.3, warden_crash_ms=5_000)
     world = World(options)
     world.play()
+    world.close()
     return world.trace.digest()

@@ -28,6 +28,7 @@ from stenella.protocol.commands import (
     WorkerWelcome,
 )
 
+from .options import WEATHER, Options
 from .parts import Parts
 
 ACKS = (TaskExecuteRunningAck, TaskExecuteResponseAck)
@@ -209,6 +210,7 @@ OUT_OF_ORDER: dict[str, Any] = {"repeats": 0.3, "delay_ms_max": 3_000, "fifo": F
 WARDENS_DIE: dict[str, Any] = {"warden_crash_ms": 3_000, "crash_point": 0.01, "noops": 0.0}
 WORKERS_DIE: dict[str, Any] = {"worker_crash_ms": 3_000, "noops": 0.0, "task_ms_max": 4_000}
 FAILING: dict[str, Any] = {"failing": 0.5, "noops": 0.0}
+CALM: dict[str, Any] = {name: getattr(Options(seed=0), name) for name in WEATHER}
 FULL: dict[str, Any] = {"slots": 1, "workers": 1, "instances": 8}
 
 

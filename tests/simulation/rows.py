@@ -174,6 +174,9 @@ class Rows:
             raise Violation("I3 legal transitions only", f"{event}", number)
         if before != (None if event["from_state"] is None else event["from_state"]):
             raise Violation("I3 from where it was", f"{event}, was {before}", number)
+        waits_until = self.folded[number].eligible_at if kind is E.DISPATCH else 0
+        if event["at"] < waits_until and not self.world.options.clock_jump_ms:
+            raise Violation("I18 waits at least its backoff", f"{event}", number)
         self.folded[number] = fold(self.folded.get(number), event)
         self.states[number] = after
         place = number, event["dispatch_id"]

@@ -41,6 +41,7 @@ def test_a_seed_replays_exactly_whatever_the_hash_seed() -> None:
 def test_a_violation_tells_seed_options_and_the_story_of_the_task() -> None:
     world = World(draw(3))
     world.play()
+    world.close()
     task = next(iter(world.checkers.rows.tasks))
 
     story = world.trace.story(task)

@@ -63,6 +63,12 @@ class World:
             action()
         self.now_ms = until_ms
 
+    def close(self) -> None:
+        """Close the databases."""
+        self.master.journal.close()
+        for worker in self.workers:
+            worker.journal.close()
+
     # --- the two phases ---------------------------------------------------------------------------
 
     def play(self) -> None:
@@ -106,8 +112,8 @@ class World:
             self.run(self.now_ms + LOOK_MS)
 
 
-def play(options: Options, parts: Parts | None = None) -> World:
-    """A world played to its end. A `Violation` carries options and story as notes."""
+def play(options: Options, parts: Parts | None = None) -> None:
+    """Play a world to its end. A `Violation` carries options and story as notes."""
     world = World(options, parts)
     try:
         world.play()
@@ -118,4 +124,5 @@ def play(options: Options, parts: Parts | None = None) -> World:
     except AssertionError as bug:
         bug.add_note(f"seed {options.seed}, at {world.now_ms} ms; options: {options.text()}")
         raise
-    return world
+    finally:
+        world.close()

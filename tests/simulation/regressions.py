@@ -1,0 +1,145 @@
+"""Bugs that the simulation has found in the product, put back as they were.
+
+They show that what found them would find them again; `test_pinned.py` plays the same weather with
+the product as it is.
+"""
+
+from typing import Any
+
+from stenella.actors import roles
+from stenella.actors.base import Actor, Context
+from stenella.actors.master.dispatcher import Dispatcher
+from stenella.actors.master.gateway import Gateway
+from stenella.actors.master.registry import Registry
+from stenella.actors.turn import Turn
+from stenella.actors.worker.callback_sender import CallbackSender
+from stenella.actors.worker.executor import Executor
+from stenella.protocol.commands import TaskKillResponse
+
+from .parts import Parts
+from .planted import CALM, FAILING, LOSSY, OUT_OF_ORDER, SLOW_DISK, WARDENS_DIE, WORKERS_DIE, Bug
+from .planted import master as in_master
+from .planted import worker as in_worker
+
+
+class ForgetsItsTimer(Dispatcher):
+    """The one timer was not armed again for what was not yet due."""
+
+    def _look_at_due(self, ctx: Context) -> None:
+        later = [due for due in self.delayed if due[0] > ctx.now_ms]
+        super()._look_at_due(ctx)
+        if later and not self.requests and not self.kills:
+            ctx.set_timer("due", 10**9)
+
+
+class SettlesWhatItIsPlacing(Dispatcher):
+    """A heartbeat between Place and Placed called the dispatch settled."""
+
+    def _place(self, ctx: Context) -> None:
+        super()._place(ctx)
+        for slots in self.workers.values():
+            slots.placed_max = max([slots.placed_max, *slots.live])
+
+
+class ForgetsTheKill(Executor):
+    """The answer never_began was lost, and a copy of the kill was answered with ended."""
+
+    def _answer_kill(self, request: Any, ctx: Context) -> None:
+        if request.dispatch_id in self.attempts or request.dispatch_id >= self.settled_below:
+            super()._answer_kill(request, ctx)
+            return
+        ids = {name: getattr(request, name) for name in OF_ATTEMPT}
+        ctx.send(self.master, TaskKillResponse(**ids, outcome="ended"))
+
+
+LATE_AND_REBOOTED = {
+    "reboot_ms": 4_000,
+    "delay_ms_max": 6_000,
+    "cut_interval_ms": 3_000,
+    "loss": 0.3,
+    "master_crash_ms": 0,
+    "commit_final": 0.0,
+    "crash_point": 0.0,
+}
+BUSY = {"tasks_max": 12, "instances": 8, "slots": 2, "turn_messages": 1_000, "mailbox_max": 1_000}
+OF_ATTEMPT = ("task_instance_id", "workflow_instance_id", "attempt", "dispatch_id", "epoch")
+
+
+class NumbersTooEarly(CallbackSender):
+    """A new life reported before it had read what the former had said: seq began at 1 again."""
+
+    def _say(self, fact: Any, ctx: Context) -> None:
+        self.journal_read = True
+        super()._say(fact, ctx)
+
+
+def executor_first(*args: Any, **settings: Any) -> dict[str, Actor]:
+    """The worker's actors as they were started once."""
+    made: dict[str, Any] = roles.worker_actors(*args, **settings)
+    made["callback_sender"].__class__ = NumbersTooEarly
+    first = {name: made.pop(name) for name in ("membership", "executor")}
+    return first | made
+
+
+class Spins(Turn):
+    """At the bound of thinking ahead, a timer that was held back kept the node busy."""
+
+    def has_work(self, now_ms: int) -> bool:
+        due = [timer[0] for timer in self._timers if self._is_set(timer)]
+        return super().has_work(now_ms) or (bool(due) and min(due) <= now_ms)
+
+
+class AsksOnce(Gateway):
+    """A log's page that was lost between worker and master was never asked for again."""
+
+    def _take(self, request: Any, ctx: Context) -> None:
+        if request.request_id in self.open:
+            self.open[request.request_id].peer = ctx.peer
+        else:
+            super()._take(request, ctx)
+
+    def _look_at_waiting(self, ctx: Context) -> None:
+        for opened in self.open.values():
+            if type(opened.request).__name__ == "LogRead":
+                opened.until_ms = 0
+        super()._look_at_waiting(ctx)
+
+
+class TakesFormerKernels(Registry):
+    """A frame from before a reboot, long on its way, was taken for a new life."""
+
+    def _register(self, register: Any, ctx: Context) -> None:
+        for known in self.workers.values():
+            known.former_kernels = []
+        super()._register(register, ctx)
+
+
+FOUND = [
+    Bug("the dispatcher's timer", "I36", in_master(dispatcher=ForgetsItsTimer), FAILING),
+    Bug(
+        "settled while it is placed",
+        "I36",
+        in_master(dispatcher=SettlesWhatItIsPlacing),
+        CALM | FAILING | BUSY | {"cycle_ms_max": 500, "commit_ms_max": 1_500, "task_ms_max": 5},
+    ),
+    Bug(
+        "a lost never_began",
+        "I36",
+        in_worker(executor=ForgetsTheKill),
+        CALM | LOSSY | {"instances": 8, "stops": 1.0, "file_ms_max": 8_000, "noops": 0.0},
+    ),
+    Bug(
+        "seq from 1 again",
+        "I36, I15",
+        Parts(worker_actors=executor_first),
+        WARDENS_DIE | WORKERS_DIE | SLOW_DISK | {"turn_messages": 1},
+    ),
+    Bug("a node that spins", "rests", Parts(turn=Spins), SLOW_DISK | {"ahead_bytes": 400}),
+    Bug("a log asked for once", "I36", in_master(gateway=AsksOnce), {"loss": 0.3, "noops": 0.0}),
+    Bug(
+        "a frame from before the reboot",
+        "I15",
+        in_master(registry=TakesFormerKernels),
+        OUT_OF_ORDER | WORKERS_DIE | LATE_AND_REBOOTED,
+    ),
+]
