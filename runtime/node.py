@@ -30,7 +30,7 @@ from ..protocol.codec import (
     decode_header,
     encode_frames,
 )
-from ..protocol.commands import Command, Refused
+from ..protocol.commands import Command, Refused, Request
 from ..protocol.errors import StenellaError
 from ..protocol.rows import Batch, CommitFinal, CommitTransient
 from .link import LinkLimits
@@ -209,8 +209,9 @@ class Node:
         size = len(body) // max(1, len(good))
         for command in good:
             why_not = self.turn.offer(routes[type(command)], command, peer, sender, size)
-            if why_not == "busy" and (request_id := getattr(command, "request_id", "")):
-                self._refuse(peer, request_id, "busy", "the master has too much to do; try again")
+            if why_not == "busy" and isinstance(command, Request):
+                text = "the master has too much to do; try again"
+                self._refuse(peer, command.request_id, "busy", text)
         self._wake.set()
 
     def _refuse_unreadable(self, peer: bytes, unreadable: BadCommand) -> None:

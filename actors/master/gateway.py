@@ -309,8 +309,8 @@ class Gateway:
 
     def _answer_query(self, answer: Queried, ctx: Context) -> None:
         opened = self.open.get(answer.token)
-        if opened is None:
-            return
+        if opened is None or not _asks(opened.request, answer.name):
+            return  # its id was used again, for another kind of read
         request, document = opened.request, answer.document
         if answer.refusal is not None:
             self._refuse(answer.token, *answer.refusal, ctx)
@@ -502,6 +502,21 @@ def _not_found(request: Any) -> str:
             return f"no workflow instance {number}; `stenella ls` shows those there are"
         case _:
             return f"no task instance {request.task_instance_id} with that attempt"
+
+
+def _asks(request: Any, query: str) -> bool:
+    """Whether a request of this kind is answered by that query."""
+    match request:
+        case InstanceWatch():
+            return query == "changes"
+        case InstanceRead():
+            return query == "instance_page"
+        case InstanceList():
+            return query == "instances"
+        case LogRead():
+            return query == "log_place"
+        case _:
+            return query == "trace"
 
 
 def _is_first(request: InstanceWatch) -> bool:

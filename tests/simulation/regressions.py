@@ -9,6 +9,7 @@ from typing import Any
 from stenella.actors import roles
 from stenella.actors.base import Actor, Context
 from stenella.actors.master.dispatcher import Dispatcher
+from stenella.actors.master.event_persister import EventPersister
 from stenella.actors.master.gateway import Gateway
 from stenella.actors.master.registry import Registry
 from stenella.actors.turn import Turn
@@ -114,7 +115,35 @@ class TakesFormerKernels(Registry):
         super()._register(register, ctx)
 
 
+class PlacesOnFormerBoots(EventPersister):
+    """Found live: a placement decided before a new boot was judged was written after it."""
+
+    def _place(self, place: Any, ctx: Context) -> None:
+        self.boots = {}
+        super()._place(place, ctx)
+
+
+#: Results of adopted attempts and the registration leave in one frame, while much is ready.
+BACK_IN_A_HURRY = {
+    "worker_crash_ms": 600,
+    "down_ms_max": 300,
+    "commit_ms_max": 500,
+    "cycle_ms_max": 1,
+    "task_ms_max": 400,
+    "failing": 0.0,
+    "noops": 0.0,
+    "workers": 2,
+    "slots": 4,
+    "ahead_bytes": 10_000_000,
+}
+
 FOUND = [
+    Bug(
+        "placed on a boot that was judged away",
+        "I36",
+        in_master(event_persister=PlacesOnFormerBoots),
+        CALM | BUSY | BACK_IN_A_HURRY,
+    ),
     Bug("the dispatcher's timer", "I36", in_master(dispatcher=ForgetsItsTimer), FAILING),
     Bug(
         "settled while it is placed",
