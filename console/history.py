@@ -66,6 +66,8 @@ def read(question: Callable[[Reader], Result]) -> Result:
         answer = question(stored)
         if stored.has_live_instances():
             text = "no cluster is up; what has not ended goes on at the next `stenella up`"
+            if is_held(home):
+                text = "the cluster does not answer; this is what it had written last"
             click.echo(text, err=True)
         return answer
 

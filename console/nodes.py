@@ -30,13 +30,15 @@ slots_option = click.option(
 
 @click.command()
 @click.option(
-    "--workers", type=click.IntRange(0, 1_000), default=1, show_default=True, help="Workers."
+    "--workers",
+    type=click.IntRange(0, 1_000),
+    help="Workers; else as many as the home had last, at first 1.",
 )
 @slots_option
 @click.option("--detach", is_flag=True, help="Return when it is ready; it goes on by itself.")
 @click.option("--embedded", is_flag=True, hidden=True)
 @json_option
-def up(workers: int, slots: int | None, detach: bool, embedded: bool, as_json: bool) -> int:
+def up(workers: int | None, slots: int | None, detach: bool, embedded: bool, as_json: bool) -> int:
     """Start the cluster and keep it up.
 
     Ctrl-C takes it down. Where it is up already this says what is there; more workers or other
@@ -48,6 +50,8 @@ def up(workers: int, slots: int | None, detach: bool, embedded: bool, as_json: b
     settings.load(home)  # what is wrong with it is told here, not in a log
     from ..runtime import supervisor
 
+    if workers is None:
+        workers = supervisor.remembered_workers(home)
     desired = supervisor.Desired(workers, slots)
     if embedded:
         return supervisor.run(home, desired, EMBEDDED_LINGER_S, _say)

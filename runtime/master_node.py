@@ -23,7 +23,7 @@ from ..protocol.errors import RefusedInState
 from ..storage.journal import Journal, MasterStart
 from ..storage.queries import Queries
 from .link import RouterLink
-from .node import EXIT_OK, Node, clock_us, link_limits, wall_ms
+from .node import EXIT_OK, Node, clock_us, in_pool, link_limits, wall_ms
 from .zap import ZapServer
 
 log = logging.getLogger(__name__)
@@ -49,15 +49,15 @@ def run_master(
     """
     lock = locks.hold(home.master_lock, "a master")
     storage = ThreadPool(1)
-    journal = storage.apply(Journal.open, (home.database,))
+    journal = in_pool(storage, Journal.open, home.database)
     try:
         boot = secrets.token_hex(8)
-        begin = (boot, os.getpid(), wall_ms(), secrets.token_hex(8))
-        started = storage.apply(journal.start, begin)
+        cluster = secrets.token_hex(8)  # if the database has none yet
+        started = in_pool(storage, journal.start, boot, os.getpid(), wall_ms(), cluster)
         master = Master(home, settings, storage, journal, started, boot, linger_s)
         return master.run(supervised)
     finally:
-        storage.apply(journal.close)
+        in_pool(storage, journal.close)
         lock.release()
 
 
@@ -171,6 +171,8 @@ class Master:
     def _role_of(self, public_key: bytes) -> str | None:
         """Read again for every connection, so that a worker added since is known."""
         found = keys.authorised(self.home).get(public_key)
+        if found is None:
+            self.node.turn.wire.reject("key")
         return None if found is None else ":".join(found)
 
     def _from_worker(self, peer: bytes, user_id: str, body: bytes) -> None:

@@ -63,6 +63,25 @@ def clock_us() -> int:
     return time.perf_counter_ns() // 1_000
 
 
+def in_pool(pool: ThreadPool, function: Callable[..., Any], *args: Any) -> Any:
+    """The result of ``function`` on a native thread of ``pool``; raises what it raises.
+
+    The error crosses as a value: gevent writes one that is raised there to standard error first,
+    and where that is a full disk, the caller never hears of it (seen: the node hung for good).
+    """
+    value, error = pool.apply(_outcome, (function, args))
+    if error is not None:
+        raise error
+    return value
+
+
+def _outcome(function: Callable[..., Any], args: tuple[Any, ...]) -> tuple[Any, Exception | None]:
+    try:
+        return function(*args), None
+    except Exception as error:  # noqa: BLE001 - what is raised is told to whoever asked
+        return None, error
+
+
 def link_limits(settings: Settings) -> LinkLimits:
     """What a node's links hold at most; the frame's limit is the protocol's."""
     return LinkLimits(
@@ -152,11 +171,10 @@ class Node:
         """
 
         def work() -> Any:
-            try:
-                return pool.apply(function, args)
-            except Exception as error:
-                log.warning("%s failed", getattr(function, "__qualname__", function), exc_info=True)
-                return error
+            value, error = pool.apply(_outcome, (function, args))
+            if error is not None:
+                log.warning("%s: %r", getattr(function, "__qualname__", function), error)
+            return value if error is None else error
 
         return spawn(work)
 
@@ -311,7 +329,7 @@ class Node:
         pause_s = RETRY_S_MIN
         while True:
             try:
-                self._storage.apply(self._commit, (batch,))
+                in_pool(self._storage, self._commit, batch)
                 return
             except CommitTransient as error:
                 self._stall(error)
@@ -329,7 +347,8 @@ class Node:
     def _read(self, job: Load) -> list[Any]:
         while True:
             try:
-                return self._storage.apply(self._load, (job.name, job.key))
+                rows: list[Any] = in_pool(self._storage, self._load, job.name, job.key)
+                return rows
             except CommitTransient as error:
                 log.warning("cannot read, trying again: %s", error)
                 sleep(RETRY_S_MAX)

@@ -43,12 +43,24 @@ class Desired(msgspec.Struct, frozen=True):
     slots: int | None = None
 
 
+def remembered_workers(home: Home) -> int:
+    """How many workers this home had last: they may hold tasks that wait for them."""
+    try:
+        return msgspec.json.decode(home.desired_file.read_bytes(), type=Desired).workers
+    except (FileNotFoundError, msgspec.MsgspecError):
+        return 1
+
+
+def _remember(home: Home, desired: Desired) -> None:
+    replace(home.desired_file, msgspec.json.encode(desired) + b"\n")
+
+
 def ask_for(home: Home, desired: Desired) -> bool:
     """Tell the home's supervisor what is wanted; False if there is none."""
     pid = locks.holder(home.supervisor_lock)
     if pid is None:
         return False
-    replace(home.desired_file, msgspec.json.encode(desired) + b"\n")
+    _remember(home, desired)
     try:
         os.kill(pid, signal.SIGHUP)
     except ProcessLookupError:  # it has just left
@@ -268,6 +280,7 @@ def run(home: Home, desired: Desired, linger_s: float | None, say: Callable[[str
     lock = locks.hold(home.supervisor_lock, "a supervisor")
     try:
         os.environ["STENELLA_HOME"] = str(home.root)  # for the children, however it was given
+        _remember(home, desired)
         return Supervisor(home, desired, linger_s, say).run()
     finally:
         lock.release()

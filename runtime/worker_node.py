@@ -46,7 +46,7 @@ from ..protocol.rows import Batch, JournalNode
 from ..storage.worker_journal import JournalDamaged, WorkerJournal, set_aside
 from ..tasks.types import TaskType, offered
 from .link import DealerLink, Endpoint
-from .node import EXIT_OK, Node, clock_us, link_limits, now_ms
+from .node import EXIT_OK, Node, clock_us, in_pool, link_limits, now_ms
 from .warden_link import WardenLink
 
 log = logging.getLogger(__name__)
@@ -84,14 +84,14 @@ def run_worker(
     journal = None
     try:
         full = settings.worker.journal_sync == "full"
-        journal = storage.apply(_open_journal, (place, full))
+        journal = in_pool(storage, _open_journal, place, full)
         cluster = _cluster(home, journal, supervised)
-        journal, node_row = storage.apply(_begin_life, (journal, place, full, cluster))
+        journal, node_row = in_pool(storage, _begin_life, journal, place, full, cluster)
         worker = Worker(home, settings, place, storage, journal, node_row, slots, groups)
         return worker.run(supervised)
     finally:
         if journal is not None:
-            storage.apply(journal.close)
+            in_pool(storage, journal.close)
         lock.release()
 
 
@@ -261,7 +261,7 @@ class Worker:
                 self._in_thread(self._collect, effect, answer=self._collected)
             case Discard():
                 folder = self._work(effect.dispatch_id)
-                gevent.spawn(self.files.apply, shutil.rmtree, (folder, True))
+                self.node.in_thread(self.files, shutil.rmtree, folder, True)
             case ReadLog():
                 self._in_thread(self._read_log, effect, answer=self._log_read)
             case TellWhenOnDisk():

@@ -69,10 +69,13 @@ def _write(file: Path, body: bytes) -> None:
 
 
 def _working_folder(request: TaskExecuteRequest, folder: Path) -> str:
-    """``working_dir``, else where the script was submitted, else the attempt's own folder."""
-    cwd = request.submit_dir or str(folder)
+    """The attempt's own, or ``working_dir``; a relative one starts where it was submitted.
+
+    (A submitted script's loader sets ``working_dir`` to the folder of submission.)
+    """
+    cwd = str(folder)
     if request.working_dir:
-        cwd = os.path.join(cwd, request.working_dir)
+        cwd = os.path.join(request.submit_dir or cwd, request.working_dir)
     if not os.path.isdir(cwd):
         raise CannotPrepare(f"the working folder {cwd} does not exist on this worker")
     if not os.access(cwd, os.X_OK):

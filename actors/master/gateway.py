@@ -198,7 +198,10 @@ class Gateway:
             self._refuse_reuse(intent.request_id, ctx)
         elif ctx.stalled_ms:
             seconds = ctx.stalled_ms / 1000
-            text = f"the master cannot write since {seconds:.1f} s; nothing is lost, try again"
+            text = (
+                f"the master could not write to its disk for {seconds:.1f} s; nothing is lost, "
+                "make room or mend the disk and try again"
+            )
             self._refuse_now(intent, "storage_stalled", text, ctx)
         elif self.shutting_down:
             self._refuse_now(intent, "shutting_down", "the cluster is going down", ctx)

@@ -84,6 +84,7 @@ class Registry:
         self.heartbeat_ms = heartbeat_ms
         self.workers: dict[str, Known] = {}
         self.drain: DrainAll | None = None
+        self.recovered_ms = 0
 
     def held(self) -> int:
         """Registrations that are being judged."""
@@ -98,6 +99,7 @@ class Registry:
                 ctx.load("workers")
             case Loaded():
                 self.workers = {row.id: Known(row) for row in message.rows}
+                self.recovered_ms = ctx.now_ms
                 ctx.recovered()
             case WorkerRegister():
                 self._register(message, ctx)
@@ -297,18 +299,27 @@ class Registry:
         drain = self.drain
         assert drain is not None
         for known in self._end_drain(ctx):
+            ctx.set_timer("drain", DRAIN_REPEAT_MS)
+            if not known.boot:
+                continue
             order = WorkerDrain(
                 epoch=self.epoch, to_boot=known.boot, wait_ms=drain.wait_ms, keep=drain.keep
             )
             ctx.send(known.peer, order)
-            ctx.set_timer("drain", DRAIN_REPEAT_MS)
 
     def _end_drain(self, ctx: Context) -> list[Known]:
         """The workers that are not drained yet; none: the shutdown is done."""
-        left = [k for k in self.workers.values() if k.boot and not k.late and not k.drained]
+        left = [k for k in self.workers.values() if not k.drained and self._is_there(k, ctx)]
         if not left and self.drain is not None:
             ctx.tell("gateway", Done(self.drain.request_id, {"state": "down"}))
         return left
+
+    def _is_there(self, known: Known, ctx: Context) -> bool:
+        """Connected; or it has not left, and this master is too young to have heard it."""
+        if known.boot:
+            return not known.late
+        young = ctx.now_ms - self.recovered_ms <= BEATS_MISSED * self.heartbeat_ms
+        return known.row.left_at is None and known.heard_ms is None and young
 
     def _drained(self, drained: WorkerDrained, ctx: Context) -> None:
         known = self.workers.get(ctx.sender)

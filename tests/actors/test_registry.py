@@ -304,7 +304,7 @@ def drain_order(boot: str = "b1") -> WorkerDrain:
 def test_a_drain_is_repeated_until_every_worker_has_drained() -> None:
     ctx = Recorder()
     made = welcomed(ctx)
-    order = [("send", PEER, drain_order()), ("set_timer", "drain", DRAIN_REPEAT_MS)]
+    order = [("set_timer", "drain", DRAIN_REPEAT_MS), ("send", PEER, drain_order())]
 
     assert ctx.give(made, DrainAll("r", 9, False)) == order
     assert ctx.give(made, Timer("drain")) == order
@@ -322,6 +322,15 @@ def test_a_drained_worker_is_no_longer_shown_unless_it_keeps_tasks(keep: bool) -
 
     [(_, _, status)] = ctx.give(made, TellStatus("s"))
     assert len(status.workers) == keep
+
+
+def test_a_drain_after_a_restart_waits_for_workers_that_had_not_left() -> None:
+    ctx = Recorder()
+    made = registry(ctx, worker_row())
+
+    asked = ctx.give(made, DrainAll("r", 9, False))
+
+    assert asked == [("set_timer", "drain", DRAIN_REPEAT_MS)]
 
 
 def test_a_drain_does_not_wait_for_a_worker_that_is_late() -> None:

@@ -62,10 +62,12 @@ def test_it_runs_in_its_own_folder(shell: Shell, tmp_path: Path) -> None:
     assert attempt(shell, request("pwd -P"), tmp_path)[1] == f"{tmp_path.resolve()}/work\n"
 
 
-def test_a_submitted_script_runs_where_it_was_submitted(shell: Shell, tmp_path: Path) -> None:
-    asked = request('pwd; echo "$STENELLA_SUBMIT_DIR"', submit_dir=str(tmp_path))
+def test_a_file_s_task_runs_in_its_own_folder_and_knows_where_it_was_submitted(
+    shell: Shell, tmp_path: Path
+) -> None:
+    asked = request('pwd -P; echo "$STENELLA_SUBMIT_DIR"', submit_dir="/usr")
 
-    assert attempt(shell, asked, tmp_path)[1] == f"{tmp_path}\n{tmp_path}\n"
+    assert attempt(shell, asked, tmp_path)[1] == f"{tmp_path.resolve()}/work\n/usr\n"
 
 
 def test_a_working_dir_wins_and_a_relative_one_starts_at_the_submission(
@@ -121,7 +123,7 @@ def test_outputs_by_file_and_by_set_value_are_collected(shell: Shell, tmp_path: 
     ("changes", "says"),
     [
         ({"working_dir": "/no/such/folder"}, "working folder /no/such/folder does not exist"),
-        ({"submit_dir": "/no/such/folder"}, "working folder /no/such/folder does not exist"),
+        ({"submit_dir": "/no", "working_dir": "x"}, "working folder /no/x does not exist"),
         ({"working_dir": "data"}, "data does not exist"),
         ({"script": None}, "extract has no script"),
         ({"script": "#!/no/such/interpreter -x\n"}, "interpreter '/no/such/interpreter'"),
