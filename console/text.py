@@ -22,8 +22,6 @@ ELLIPSIS = "…"
 UNLIMITED = 10_000  # columns; no table is as wide
 FALLBACK_SIZE = (80, 24)  # where nobody tells the size of the terminal
 
-Style = Callable[[str], str]
-
 
 def printable(text: str) -> str:
     """``text`` with control codes shown instead of sent; newlines and tabs stay."""

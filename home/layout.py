@@ -27,24 +27,12 @@ class WorkerHome:
         return f"worker-{self.number}"
 
     @property
-    def id_file(self) -> Path:
-        return self.folder / "id"
-
-    @property
     def key(self) -> Path:
         return self.folder / "key"
 
     @property
     def journal(self) -> Path:
         return self.folder / "journal.db"
-
-    @property
-    def warden_log(self) -> Path:
-        return self.folder / "warden.log"
-
-    @property
-    def warden_socket(self) -> Path:
-        return self.folder / "warden.sock"
 
     @property
     def lock(self) -> Path:

@@ -23,11 +23,9 @@ from ..actors.base import (
     Leave,
     LinkChanged,
     LogPage,
-    OnDisk,
     Prepare,
     Prepared,
     ReadLog,
-    TellWhenOnDisk,
     ToWarden,
     Vitals,
     WardenSaid,
@@ -264,8 +262,6 @@ class Worker:
                 self.node.in_thread(self.files, shutil.rmtree, folder, True)
             case ReadLog():
                 self._in_thread(self._read_log, effect, answer=self._log_read)
-            case TellWhenOnDisk():
-                self.node.offer(actor, OnDisk(effect.about))
             case Leave():
                 gevent.spawn(self._leave, effect)
             case _:

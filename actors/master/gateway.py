@@ -276,10 +276,7 @@ class Gateway:
         request_id = request.request_id
         match request:
             case Shutdown():
-                self.shutting_down = True
-                drain = DrainAll(request_id, request.wait_ms, request.keep)
-                ctx.tell("dispatcher", drain)
-                ctx.tell("registry", drain)
+                self._shut_down(DrainAll(request_id, request.wait_ms, request.keep), ctx)
             case StatusRead():
                 ctx.tell("registry", TellStatus(request_id))
             case InstanceRead():
@@ -449,9 +446,12 @@ class Gateway:
         if unused_ms < self.linger_ms:
             ctx.set_timer("use", self.linger_ms - unused_ms)
             return
-        self.shutting_down = self.leaving_idle = True
+        self.leaving_idle = True
         ctx.perform(Withdraw())
-        drain = DrainAll("", 0, False)
+        self._shut_down(DrainAll("", 0, False), ctx)
+
+    def _shut_down(self, drain: DrainAll, ctx: Context) -> None:
+        self.shutting_down = True
         ctx.tell("dispatcher", drain)
         ctx.tell("registry", drain)
 

@@ -69,7 +69,6 @@ class Known:
         self.draining = False
         self.drained = False
         self.free_slots = 0
-        self.load = 0.0
         self.asking: WorkerRegister | None = None  # its listing is being judged
         self.asking_peer = b""
         self.former_kernels: list[str] = []  # kernel boots that this master has seen replaced
@@ -245,7 +244,7 @@ class Registry:
             ctx.send_now(ctx.peer, ack)
             return
         known.peer, known.heard_ms, known.late = ctx.peer, ctx.now_ms, False
-        known.free_slots, known.load, known.draining = beat.free_slots, beat.load, beat.draining
+        known.free_slots, known.draining = beat.free_slots, beat.draining
         ctx.tell(
             "dispatcher",
             WorkerBeat(ctx.sender, boot, ctx.peer, beat.number, beat.free_slots, beat.draining),
