@@ -16,6 +16,7 @@ from ..protocol.rows import Row, Versioned
 class Context(Protocol):
     """Given to ``receive``; the same two clocks for the whole turn."""
 
+    turn_no: int  # rises with each turn of this node
     now_ms: int  # monotonic: for waits
     wall_ms: int  # epoch: for rows and for people
     peer: bytes  # routing id the command came from; empty for what comes from inside

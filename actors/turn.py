@@ -18,12 +18,11 @@ import msgspec
 from ..protocol.commands import Command, DebugReply, DebugRequest, Heartbeat, HeartbeatAck
 from ..protocol.rows import Batch, Counters, Row, Versioned
 from .base import Actor, Boot, Effect, Timer
+from .mailbox import Mailbox
 
 #: A row in a batch that waits, without its text (tuple, ints, overhead); the text came in with the
 #: messages, whose bytes are counted when they are taken.
 ROW_BYTES = 200
-#: Enough to place the 99th percentile of `receive` without keeping history.
-BUSY_SAMPLES = 512
 #: The timer that runs also at the bound of thinking ahead: whoever is slow must not look dead.
 URGENT_TIMER = "beat"
 #: Taken first, and also while the disk stalls or the node is rebuilding its state.
@@ -72,22 +71,6 @@ class Perform(msgspec.Struct, frozen=True):
 Released = Send | Load | Query | Perform
 
 
-class Mailbox:
-    """The measures of one actor's mailbox."""
-
-    def __init__(self) -> None:
-        self.depth = 0
-        self.high_water = 0
-        self.handled = 0
-        self.arrived_ms: deque[int] = deque()  # of what waits at the intake, oldest first
-        self.busy_us: deque[int] = deque(maxlen=BUSY_SAMPLES)
-        self.rejected: dict[str, int] = {}
-
-    def reject(self, reason: str) -> None:
-        """Count one message that was not taken."""
-        self.rejected[reason] = self.rejected.get(reason, 0) + 1
-
-
 class Turn:
     """Feeds actors and collects what they ask for; is itself the `Context` of the one receiving."""
 
@@ -108,6 +91,7 @@ class Turn:
         self.counters = counters
         self.recovering = recovering
         self.commit_no = commit_no
+        self.turn_no = 0
         self.now_ms = 0
         self.wall_ms = 0
         self.peer = b""
@@ -151,7 +135,7 @@ class Turn:
             if is_full or box.depth >= self.limits.mailbox_max:
                 box.reject("busy")
                 return "busy"
-        self._count_in(box)
+        box.enter()
         box.arrived_ms.append(self.now_ms)
         self._intake_bytes += size
         (self._urgent if urgent else self._intake).append((actor, message, peer, sender, size))
@@ -185,6 +169,7 @@ class Turn:
 
     def think(self, now_ms: int, wall_ms: int) -> list[Released]:
         """One turn's take and think; returns what may be performed ahead of the commit."""
+        self.turn_no += 1
         self.now_ms, self.wall_ms = now_ms, wall_ms
         self._take(self._urgent)
         if not self.is_ahead:
@@ -255,13 +240,13 @@ class Turn:
 
     def tell(self, actor: str, message: object) -> None:
         """See `Context.tell`."""
-        self._count_in(self.mailboxes[actor])
+        self.mailboxes[actor].enter()
         self._thinking.append((actor, message, b"", ""))
 
     def next_turn(self, message: object) -> None:
         """See `Context.next_turn`."""
         box = self.mailboxes[self._receiving]
-        self._count_in(box)
+        box.enter()
         box.arrived_ms.append(self.now_ms)
         self._intake.append((self._receiving, message, b"", "", 0))
 
@@ -329,13 +314,8 @@ class Turn:
             {
                 "node": self.node,
                 "actor": name,
-                "depth": box.depth,
-                "high_water": box.high_water,
                 "held": held.get(name, 0),
-                "oldest_ms": self.now_ms - box.arrived_ms[0] if box.arrived_ms else 0,
-                "handled": box.handled,
-                "busy_us_p99": _p99(box.busy_us),
-                "rejected": dict(box.rejected),
+                **box.measures(self.now_ms),
             }
             for name, box in (*self.mailboxes.items(), ("wire", self.wire))
         ]
@@ -345,10 +325,6 @@ class Turn:
     @property
     def _has_writes(self) -> bool:
         return bool(self._written or self._appended or self._put)
-
-    def _count_in(self, box: Mailbox) -> None:
-        box.depth += 1
-        box.high_water = max(box.high_water, box.depth)
 
     def _take(self, queue: deque[tuple[str, Any, bytes, str, int]]) -> None:
         for _ in range(min(len(queue), self.limits.turn_messages)):
@@ -374,18 +350,21 @@ class Turn:
                 held_back.append(timer)
                 continue
             del self._timer_tickets[actor, name]
-            self._count_in(self.mailboxes[actor])
+            self.mailboxes[actor].enter()
             self._thinking.append((actor, Timer(name), b"", ""))
         for timer in held_back:
             heapq.heappush(self._timers, timer)
 
     def _run(self) -> None:
-        while self._thinking:
-            self._receiving, message, self.peer, self.sender = self._thinking.popleft()
+        thinking, clock_us = self._thinking, self._clock_us
+        began_us = clock_us()
+        while thinking:
+            self._receiving, message, self.peer, self.sender = thinking.popleft()
             box = self.mailboxes[self._receiving]
-            started_us = self._clock_us()
             self.actors[self._receiving].receive(message, self)
-            box.busy_us.append(self._clock_us() - started_us)
+            ended_us = clock_us()
+            box.busy_us.append(ended_us - began_us)
+            began_us = ended_us
             box.depth -= 1
             box.handled += 1
 
@@ -394,7 +373,3 @@ def _image(row: Versioned) -> tuple[object, ...]:
     image = msgspec.structs.astuple(row)
     row.stored_no = row.event_no
     return image
-
-
-def _p99(samples: deque[int]) -> int:
-    return sorted(samples)[int(len(samples) * 0.99)] if samples else 0

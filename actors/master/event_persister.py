@@ -115,6 +115,8 @@ class EventPersister:
         self.waiting: dict[int, list[Waiting]] = {}  # task instance id → behind its load
         self.judging: dict[str, Judging] = {}
         self.boots: dict[str, str] = {}  # worker → the boot that was judged last
+        self.touched: dict[int, None] = {}  # instances that changed in turn ``touched_in``
+        self.touched_in = 0
 
     def held(self) -> int:
         """Callbacks and listings behind a load."""
@@ -534,7 +536,15 @@ class EventPersister:
                 detail=detail,
             )
         )
-        ctx.tell("gateway", InstanceTouched(row.workflow_instance_id))
+        self._touch(row.workflow_instance_id, ctx)
+
+    def _touch(self, workflow_instance_id: int, ctx: Context) -> None:
+        """Once per turn is enough for those who watch it."""
+        if self.touched_in != ctx.turn_no:
+            self.touched_in, self.touched = ctx.turn_no, {}
+        if workflow_instance_id not in self.touched:
+            self.touched[workflow_instance_id] = None
+            ctx.tell("gateway", InstanceTouched(workflow_instance_id))
 
     def _tell_ended(self, row: TaskInstanceRow, ctx: Context) -> None:
         ctx.tell(

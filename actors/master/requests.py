@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from ...protocol.commands import OfAttempt, TaskExecuteRequest
+from ...protocol.commands import TaskExecuteRequest
 from ...protocol.rows import TaskInstanceRow, WorkflowInstanceRow
 from ...workflow.parameters import as_text, task_parameters, upstream
 from .version import Version
@@ -42,13 +42,14 @@ def retry_wait_ms(version: Version, node: int, try_no: int) -> int:
 
 def ids(source: Any, epoch: int) -> dict[str, Any]:
     """The ids of an attempt, from a row, a report or a command, under ``epoch``."""
-    names = (name for name in OfAttempt.__struct_fields__ if name != "epoch")
-    given = {name: getattr(source, "id" if _is_row_id(source, name) else name) for name in names}
-    return given | {"epoch": epoch}
-
-
-def _is_row_id(source: Any, name: str) -> bool:
-    return name == "task_instance_id" and isinstance(source, TaskInstanceRow)
+    is_row = isinstance(source, TaskInstanceRow)
+    return {
+        "task_instance_id": source.id if is_row else source.task_instance_id,
+        "workflow_instance_id": source.workflow_instance_id,
+        "attempt": source.attempt,
+        "dispatch_id": source.dispatch_id,
+        "epoch": epoch,
+    }
 
 
 def compose(

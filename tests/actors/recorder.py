@@ -17,6 +17,7 @@ class Recorder:
     """Gives messages to actors, one at a time, and returns what each asked for, in order."""
 
     def __init__(self) -> None:
+        self.turn_no = 1
         self.now_ms = 50_000
         self.wall_ms = WALL_MS
         self.peer = b""
@@ -34,6 +35,7 @@ class Recorder:
 
     def wait(self, ms: int) -> None:
         """Let time pass, on both clocks."""
+        self.turn_no += 1
         self.now_ms += ms
         self.wall_ms += ms
 
