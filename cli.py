@@ -15,8 +15,9 @@ import click
 import msgspec
 
 from . import __version__
+from .console.excerpt import headline, problem_lines
 from .console.text import printable
-from .protocol.errors import Problem, StenellaError, Usage
+from .protocol.errors import StenellaError, Usage
 
 BUG_EXIT = 70  # EX_SOFTWARE of sysexits.h: ours, and none of the contract's codes
 PIPE_EXIT = 141  # 128 + SIGPIPE, what a shell shows for any program whose reader left
@@ -134,18 +135,11 @@ def _tell(error: StenellaError, as_json: bool) -> int:
     if as_json:
         click.echo(msgspec.json.encode({"error": error.document()}))
     else:
-        click.echo(f"stenella: {printable(error.message)}", err=True)
+        click.echo(f"stenella: {printable(headline(error))}", err=True)
         for problem in error.problems:
-            click.echo(printable(_problem_line(problem)), err=True)
+            for line in problem_lines(problem, error.sources):
+                click.echo(line, err=True)
     return error.exit_code
-
-
-def _problem_line(problem: Problem) -> str:
-    """``file:line:column: message [rule]; did you mean …`` as editors and people find it."""
-    parts = (problem.file, problem.line, problem.column)
-    where = ":".join(str(part) for part in parts if part is not None) or problem.path or ""
-    mend = f"; did you mean {problem.suggestion}?" if problem.suggestion else ""
-    return f"  {where}{': ' if where else ''}{problem.message} [{problem.rule}]{mend}"
 
 
 class _Bug(StenellaError):

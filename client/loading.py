@@ -58,7 +58,7 @@ def load_bytes(
     """Like ``load``, for ``data`` read from ``name``. Raises DefinitionRefused or Usage only."""
     findings = Findings(file="<stdin>" if name == STDIN else name)
     try:
-        text = _decoded(data, findings)
+        text = findings.text = _decoded(data, findings)
         document = _document(text, name, options, submit_dir, findings)
     except Unreadable:
         raise findings.refusal() from None

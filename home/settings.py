@@ -7,13 +7,14 @@ unknown is passed over: a misspelt key is refused with the nearest name.
 import difflib
 import importlib.resources
 import os
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal
 
 import msgspec
 
-from ..protocol.errors import NotAllowed, Usage
+from ..protocol.errors import NotAllowed, Problem, Usage
 from .layout import Home
 
 VARIABLE_PREFIX = "STENELLA_"
@@ -21,6 +22,9 @@ VARIABLE_PREFIX = "STENELLA_"
 VARIABLE_SEPARATOR = "__"
 PACKAGED = "packaged conf.toml"
 HINT = "its comment in the packaged conf.toml says what it may be"
+SHOWN_MAX = 3  # problems in the one-line form of the error; all of them stand below it
+_SECTION = re.compile(r"\s*\[\s*([^\[\]]+?)\s*\]")
+_AT = re.compile(r"\(at line (\d+), column (\d+)\)")
 
 Endpoint = Annotated[
     str, msgspec.Meta(pattern=r"^tcp://[^\s:/]+:\d{1,5}$|^tcp://\[[^\s/]+\]:\d{1,5}$")
@@ -101,77 +105,126 @@ TYPES: dict[str, Any] = {
 def load(home: Home | None, environ: Mapping[str, str] = os.environ) -> Settings:
     """The settings that hold in ``home`` (None: no home's file is read).
 
-    Raises `Usage` for an unknown key or a bad value, naming file or variable and key;
+    Raises `Usage` with all unknown keys and bad values, each naming file or variable and key;
     `NotAllowed` if the home's file cannot be read.
     """
-    values: dict[str, Any] = {}
-    origins: dict[str, str] = {}
-    for origin, key, value in _layers(home, environ):
-        values[key] = _convert(origin, key, value)
-        origins[key] = origin
+    reader = _Reader()
+    packaged = importlib.resources.files("stenella").joinpath("conf.toml").read_bytes()
+    reader.toml(PACKAGED, packaged)
+    if home is not None:
+        reader.toml(str(home.conf), _own(home))
+    reader.variables(environ)
+    if reader.problems:
+        raise reader.refusal()
+    values = reader.values
     sections: dict[str, Any] = {
         section: struct(**{name: values[f"{section}.{name}"] for name in struct.__struct_fields__})
         for section, struct in SECTIONS.items()
     }
-    return Settings(origins=origins, **sections)
+    return Settings(origins=reader.origins, **sections)
 
 
-def _layers(home: Home | None, environ: Mapping[str, str]) -> Iterable[tuple[str, str, Any]]:
-    """(origin, key, value) from the weakest to the strongest."""
-    packaged = importlib.resources.files("stenella").joinpath("conf.toml").read_bytes()
-    yield from _from_toml(PACKAGED, packaged)
-    if home is not None:
-        try:
-            own = home.conf.read_bytes()
-        except FileNotFoundError:
-            own = b""
-        except OSError as error:
-            raise NotAllowed(
-                f"{home.conf} cannot be read: {error.strerror}: chmod 600 it"
-            ) from error
-        yield from _from_toml(str(home.conf), own)
-    yield from _from_variables(environ)
-
-
-def _from_toml(origin: str, data: bytes) -> Iterable[tuple[str, str, Any]]:
+def _own(home: Home) -> bytes:
     try:
-        document = tomllib.loads(data.decode("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise Usage(f"{origin} is not TOML: {error}") from error
-    for section, table in document.items():
-        if section not in SECTIONS:
-            raise Usage(f"{origin}: unknown section [{section}]{_nearest(section, SECTIONS)}")
-        if not isinstance(table, dict):
-            raise Usage(f"{origin}: {section} is a section: write [{section}] and its keys below")
-        for name, value in table.items():
-            key = f"{section}.{name}"
-            if key not in TYPES:
-                raise Usage(f"{origin}: unknown key {key}{_nearest(key, TYPES)}")
-            yield origin, key, value
+        return home.conf.read_bytes()
+    except FileNotFoundError:
+        return b""
+    except OSError as error:
+        raise NotAllowed(f"{home.conf} cannot be read: {error.strerror}: chmod 600 it") from error
 
 
-def _from_variables(environ: Mapping[str, str]) -> Iterable[tuple[str, str, Any]]:
-    variables = {_variable(key): key for key in TYPES}
-    for name in sorted(environ):
-        if not name.startswith(VARIABLE_PREFIX) or VARIABLE_SEPARATOR not in name:
-            continue
-        if name not in variables:
-            raise Usage(f"environment: unknown setting {name}{_nearest(name, variables)}")
-        key, text = variables[name], environ[name]
-        yield name, key, text.split(",") if key == "worker.groups" else text
+class _Reader:
+    """Takes layers from the weakest to the strongest; keeps what is wrong until all are read."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, Any] = {}
+        self.origins: dict[str, str] = {}
+        self.problems: list[Problem] = []
+        self.sources: dict[str, str] = {}
+
+    def refusal(self) -> Usage:
+        """The error that carries all problems."""
+        said = [f"{problem.file}: {problem.message}" for problem in self.problems[:SHOWN_MAX]]
+        error = Usage("; ".join(said), tuple(self.problems))
+        error.sources = self.sources
+        return error
+
+    def toml(self, origin: str, data: bytes) -> None:
+        """A file's sections and keys."""
+        try:
+            text = data.decode("utf-8")
+            document = tomllib.loads(text)
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            at = _AT.search(str(error))
+            place = (int(at[1]), int(at[2])) if at else None
+            self.sources[origin] = data.decode("utf-8", errors="replace")
+            self.add(origin, "syntax", f"it is not TOML: {error}", place)
+            return
+        self.sources[origin] = text
+        for section, table in document.items():
+            place = _place_of(text, section, None)
+            if section not in SECTIONS:
+                message = f"unknown section [{section}]{_nearest(section, SECTIONS)}"
+                self.add(origin, "unknown_field", message, place)
+            elif not isinstance(table, dict):
+                message = f"{section} is a section: write [{section}] and its keys below"
+                self.add(origin, "wrong_type", message, place)
+            else:
+                for name, value in table.items():
+                    place = _place_of(text, section, name)
+                    self.value(origin, f"{section}.{name}", value, place)
+
+    def value(self, origin: str, key: str, value: Any, place: tuple[int, int] | None) -> None:
+        """A key and what it is set to."""
+        if key not in TYPES:
+            message = f"unknown key {key}{_nearest(key, TYPES)}"
+            self.add(origin, "unknown_field", message, place)
+            return
+        # A variable's text may stand for a number; in a file a number is written as one.
+        from_variable = origin.startswith(VARIABLE_PREFIX)
+        try:
+            self.values[key] = msgspec.convert(value, TYPES[key], strict=not from_variable)
+            self.origins[key] = origin
+        except msgspec.ValidationError as error:
+            self.add(origin, "wrong_type", f"{key} = {value!r}: {error}; {HINT}", place)
+
+    def variables(self, environ: Mapping[str, str]) -> None:
+        """The STENELLA_<SECTION>__<KEY> of an environment."""
+        variables = {_variable(key): key for key in TYPES}
+        for name in sorted(environ):
+            if not name.startswith(VARIABLE_PREFIX) or VARIABLE_SEPARATOR not in name:
+                continue
+            if name not in variables:
+                message = f"unknown setting {name}{_nearest(name, variables)}"
+                self.add("environment", "unknown_field", message, None)
+                continue
+            key, text = variables[name], environ[name]
+            self.value(name, key, text.split(",") if key == "worker.groups" else text, None)
+
+    def add(self, origin: str, rule: str, message: str, place: tuple[int, int] | None) -> None:
+        line, column = place or (None, None)
+        self.problems.append(
+            Problem(rule=rule, message=message, file=origin, line=line, column=column)
+        )
+
+
+def _place_of(text: str, section: str, name: str | None) -> tuple[int, int] | None:
+    """Line and column of a section or of a key in it, where it is written plainly."""
+    found: str | None = None
+    for number, line in enumerate(text.splitlines(), start=1):
+        if match := _SECTION.match(line):
+            found = match[1]
+            if name is None and found == section:
+                return number, match.start(1) + 1
+        key, equals, _value = line.partition("=")
+        wanted = (section, name) if name is not None else (None, section)
+        if equals and (found, key.strip()) == wanted:
+            return number, len(line) - len(line.lstrip()) + 1
+    return None
 
 
 def _variable(key: str) -> str:
     return VARIABLE_PREFIX + key.replace(".", VARIABLE_SEPARATOR).upper()
-
-
-def _convert(origin: str, key: str, value: Any) -> Any:
-    """A variable's text may stand for a number; in a file a number is written as one."""
-    from_variable = origin.startswith(VARIABLE_PREFIX)
-    try:
-        return msgspec.convert(value, TYPES[key], strict=not from_variable)
-    except msgspec.ValidationError as error:
-        raise Usage(f"{origin}: {key} = {value!r}: {error}; {HINT}") from error
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:

@@ -31,6 +31,8 @@ class StenellaError(Exception):
         super().__init__(message)
         self.message = message
         self.problems = problems
+        self.count = len(problems)  # of all that were found; ``problems`` may hold the first only
+        self.sources: dict[str, str] = {}  # file → its text, for a line and a caret; never sent
 
     def document(self) -> dict[str, Any]:
         """The JSON error document of DESIGN section 9, without its outer ``error`` key."""

@@ -27,6 +27,7 @@ class Findings:
     ) -> None:
         self.file = file
         self.locate = locate
+        self.text: str | None = None  # of the file, once it is read
         self.count = 0
         self._problems: list[Problem] = []
         self._unread: set[Path] = set()
@@ -103,7 +104,11 @@ class Findings:
         first = problems[0].message
         where = self.file or "the definition"
         count = f"{self.count:,} problems, the first: " if self.count > 1 else ""
-        return DefinitionRefused(f"{where}: {count}{first}", tuple(problems))
+        error = DefinitionRefused(f"{where}: {count}{first}", tuple(problems))
+        error.count = self.count
+        if self.file is not None and self.text is not None:
+            error.sources[self.file] = self.text
+        return error
 
 
 def format_path(path: Path) -> str:

@@ -297,8 +297,11 @@ class _Reader:
             message = f"the field {name} is not supported by this version of Stenella"
             self.findings.add(path, "unknown_field", message)
         else:
-            message = f"there is no field {quoted(name)} here; known: {', '.join(known)}"
-            self.findings.add(path, "unknown_field", message, self.findings.nearest(name, known))
+            near = self.findings.nearest(name, known)
+            message = f"there is no field {quoted(name)} here"
+            if near is None:
+                message += f"; known: {', '.join(known)}"
+            self.findings.add(path, "unknown_field", message, near)
 
     def wrong(
         self, path: Path, expected: str, value: object, suggestion: str | None = None

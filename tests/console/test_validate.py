@@ -46,7 +46,9 @@ def test_every_problem_is_told_with_its_place_and_what_was_meant(
 
     assert outcome.code == 4
     assert outcome.out == ""
-    _summary, first, second = outcome.err.splitlines()
+    summary, first, *caret, second, _line, _caret = outcome.err.splitlines()
+    assert summary == f"stenella: {file} has 2 problems"
+    assert caret == ["      4 |     scritp: ls", "        |     ^^^^^^"]
     assert first.startswith(f"  {file}:4:5: ")
     assert first.endswith("[unknown_field]; did you mean script?")
     assert second.startswith(f"  {file}:8:18: ")
