@@ -69,13 +69,14 @@ def in_pool(pool: ThreadPool, function: Callable[..., Any], *args: Any) -> Any:
     The error crosses as a value: gevent writes one that is raised there to standard error first,
     and where that is a full disk, the caller never hears of it (seen: the node hung for good).
     """
-    value, error = pool.apply(_outcome, (function, args))
+    value, error = pool.apply(outcome, (function, args))
     if error is not None:
         raise error
     return value
 
 
-def _outcome(function: Callable[..., Any], args: tuple[Any, ...]) -> tuple[Any, Exception | None]:
+def outcome(function: Callable[..., Any], args: tuple[Any, ...]) -> tuple[Any, Exception | None]:
+    """What ``function`` returned, and what it raised: to cross from a native thread as a value."""
     try:
         return function(*args), None
     except Exception as error:  # noqa: BLE001 - what is raised is told to whoever asked
@@ -161,22 +162,6 @@ class Node:
         """Something of this node happened."""
         self.turn.offer(actor, message)
         self._wake.set()
-
-    def in_thread(
-        self, pool: ThreadPool, function: Callable[..., Any], *args: Any
-    ) -> "Greenlet[..., Any]":
-        """Run ``function`` on a native thread; the greenlet's value is its result.
-
-        Whatever a task type raises becomes its value too: other people's code must not end a node.
-        """
-
-        def work() -> Any:
-            value, error = pool.apply(_outcome, (function, args))
-            if error is not None:
-                log.warning("%s: %r", getattr(function, "__qualname__", function), error)
-            return value if error is None else error
-
-        return spawn(work)
 
     def _crash(self, greenlet: "Greenlet[..., Any]") -> None:
         error = greenlet.exception
@@ -357,11 +342,11 @@ class Node:
         pool = ThreadPool(1)
         while True:
             question = self._questions.get()
-            document = self.in_thread(pool, self._ask, question.name, question.key).get()
+            document, error = pool.apply(outcome, (self._ask, (question.name, question.key)))
             refusal = None
-            if isinstance(document, StenellaError):
-                refusal = (document.exit_code, document.code, document.message)
-            elif isinstance(document, Exception):
-                refusal = (6, "not_read", f"the database could not be read: {document}")
-            document = None if refusal else document
+            if isinstance(error, StenellaError):
+                refusal = (error.exit_code, error.code, error.message)
+            elif error is not None:
+                log.warning("cannot answer %s: %r", question.name, error)
+                refusal = (6, "not_read", f"the database could not be read: {error}")
             self.offer(question.actor, Queried(question.name, question.token, document, refusal))

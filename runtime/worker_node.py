@@ -6,7 +6,6 @@ import secrets
 import select
 import shutil
 import socket
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -43,14 +42,14 @@ from ..protocol.launch import CannotPrepare, Collection, Launch
 from ..protocol.rows import Batch, JournalNode
 from ..storage.worker_journal import JournalDamaged, WorkerJournal, set_aside
 from ..tasks.types import TaskType, offered
+from . import file_work
+from .file_work import FileWork
 from .link import DealerLink, Endpoint
 from .node import EXIT_OK, Node, clock_us, in_pool, link_limits, now_ms
 from .warden_link import WardenLink
 
 log = logging.getLogger(__name__)
 
-#: Task files are prepared and collected by so many native threads; the work is system calls.
-FILE_THREADS = 2
 #: Between two looks for the master of a home that has none yet.
 LOOK_S = 0.1
 #: For `leave` and the last frames to get out at a clean end.
@@ -146,7 +145,7 @@ class Worker:
     ) -> None:
         self.home, self.place, self.settings = home, place, settings
         self.types: dict[str, TaskType] = offered()
-        self.files = ThreadPool(FILE_THREADS)
+        self.files = FileWork()
         pair = keys.worker_keys(home, place.number)
         identity = Identity(
             worker=pair.name,
@@ -201,7 +200,10 @@ class Worker:
         """Live until told to leave; running tasks stay with the warden."""
         self.node.heed_signals(supervised)
         try:
-            return self.node.run([self.link.run, self._run_warden_link, self._measure])
+            file_threads = [self.files.run] * file_work.THREADS
+            return self.node.run(
+                [self.link.run, self._run_warden_link, self._measure, *file_threads]
+            )
         finally:
             self.link.close()
             self.context.destroy(linger=0)
@@ -254,24 +256,17 @@ class Worker:
             case ToWarden():
                 self._tell_warden(effect.message)
             case Prepare():
-                self._in_thread(self._prepare, effect.request, answer=self._prepared)
+                self.files.post(self._prepare, effect.request, self._prepared)
             case Collect():
-                self._in_thread(self._collect, effect, answer=self._collected)
+                self.files.post(self._collect, effect, self._collected)
             case Discard():
-                folder = self._work(effect.dispatch_id)
-                self.node.in_thread(self.files, shutil.rmtree, folder, True)
+                self.files.post(_remove, self._work(effect.dispatch_id))
             case ReadLog():
-                self._in_thread(self._read_log, effect, answer=self._log_read)
+                self.files.post(self._read_log, effect, self._log_read)
             case Leave():
                 gevent.spawn(self._leave, effect)
             case _:
                 raise AssertionError(effect)
-
-    def _in_thread(
-        self, function: Callable[[Any], Any], subject: Any, answer: Callable[[Any, Any], None]
-    ) -> None:
-        greenlet = self.node.in_thread(self.files, function, subject)
-        greenlet.link_value(lambda done: answer(subject, done.value))
 
     def _tell_warden(self, message: dict[str, Any]) -> None:
         if message["do"] == "start":
@@ -331,6 +326,10 @@ class Worker:
         gevent.sleep(LAST_FRAMES_S)
         log.info("worker leaves reason=%s", effect.reason)
         self.node.leave(EXIT_OK)
+
+
+def _remove(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _sentence(error: Exception) -> str:
