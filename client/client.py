@@ -31,11 +31,13 @@ class Client(Reads):
         params: dict[str, Any] | None = None,
         request_id: str | None = None,
         submit_dir: str | PathLike[str] | None = None,
+        dry_run: bool = False,
     ) -> "Instance":
         """Start a workflow and return its instance, which is then on the master's disk.
 
         ``definition``: a file's path, a document as in a YAML file, or a checked `Definition`. With
-        the ``request_id`` of an earlier submit the instance of that one is returned.
+        the ``request_id`` of an earlier submit the instance of that one is returned. ``dry_run``:
+        every task succeeds at once without being run.
         Raises `DefinitionRefused` or, about ``params``, `Usage`, with all problems; nothing was
         stored then.
         """
@@ -44,13 +46,19 @@ class Client(Reads):
         given = params or {}
         check_params(checked, given)  # refused here, before anybody is asked
         body = definitions.encode(checked)
-        parts = (body, msgspec.json.encode(given, order="sorted"), (folder or "").encode())
+        parts: tuple[bytes, ...] = (
+            body,
+            msgspec.json.encode(given, order="sorted"),
+            (folder or "").encode(),
+        )
+        parts += (b"dry run",) if dry_run else ()
         request = Submit(
             request_id=request_id or new_request_id(),
             digest=digest(b"Submit", *parts),
             definition=body,
             params=given,
             submit_dir=folder,
+            dry_run=dry_run,
         )
         return self.instance(self._requester.ask(request, Answer).result["workflow_instance_id"])
 

@@ -52,4 +52,7 @@ def duration(text: str) -> float:
         raise click.BadParameter(f"{text!r}: {error}") from error
 
 
+dry_run_option = click.option(
+    "--dry-run", is_flag=True, help="Let every task succeed at once without being run."
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")

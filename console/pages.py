@@ -67,7 +67,7 @@ def instances(documents: Sequence[Document]) -> list[str]:
         [
             (
                 document["workflow_instance_id"],
-                document["workflow"],
+                named(document),
                 document["state"],
                 moment(document["start_time"]),
                 span(duration_of(document)),
@@ -81,9 +81,14 @@ def title(document: Document) -> str:
     """One line about an instance: what, which, how, how long."""
     took = duration_of(document)
     return (
-        f"{printable(document['workflow'])}  instance {document['workflow_instance_id']}  "
+        f"{printable(named(document))}  instance {document['workflow_instance_id']}  "
         f"{coloured(document['state'])}{'' if took is None else f' in {span(took)}'}"
     )
+
+
+def named(document: Document) -> str:
+    """The workflow, and that nothing of it was run if so."""
+    return f"{document['workflow']}{' (dry run)' if document['dry_run'] else ''}"
 
 
 def show(document: Document) -> list[str]:

@@ -19,7 +19,7 @@ from ..protocol.errors import RefusedInState, Unreachable, WaitTimeout
 from . import pages
 from .history import read
 from .live import make_view, watch_until_end
-from .options import Address, duration, instance, json_option
+from .options import Address, dry_run_option, duration, instance, json_option
 from .result import result
 from .starting import ensure_cluster
 
@@ -45,8 +45,9 @@ Needs = dict[str, tuple[str, ...]]
     metavar="NAME=VALUE",
     help="A parameter of the workflow; may be repeated.",
 )
+@dry_run_option
 @json_option
-def run(file: str, params: tuple[str, ...], as_json: bool) -> int:
+def run(file: str, params: tuple[str, ...], dry_run: bool, as_json: bool) -> int:
     """Run a workflow and show what comes of it.
 
     FILE is YAML, JSON or a script; - is standard input. Uses the cluster that is up in the home,
@@ -63,7 +64,8 @@ def run(file: str, params: tuple[str, ...], as_json: bool) -> int:
     check_params(definition, given)  # a cluster is not started for what it would refuse
     with Client(home.root) as client:
         number, is_ours = _start(
-            home, lambda request_id: client.submit(definition, given, request_id, submit_dir)
+            home,
+            lambda request_id: client.submit(definition, given, request_id, submit_dir, dry_run),
         )
         document, interrupted = _follow(home, client, number, tuple(needs))
         if document is None:
@@ -97,8 +99,9 @@ def _script_options(command: Callable[..., int]) -> Callable[..., int]:
 @click.argument("file")
 @_script_options
 @click.option("--wait", "waits", is_flag=True, help="Watch it and exit with its result.")
+@dry_run_option
 @json_option
-def submit(file: str, waits: bool, as_json: bool, **options: Any) -> int:
+def submit(file: str, waits: bool, dry_run: bool, as_json: bool, **options: Any) -> int:
     """Start a workflow and print its number.
 
     FILE is YAML, JSON or a script; - is standard input. Other options than --param are for
@@ -111,7 +114,9 @@ def submit(file: str, waits: bool, as_json: bool, **options: Any) -> int:
     definition = load(file, options=given, submit_dir=submit_dir)
     needs = {task.name: task.depends_on for task in definition.tasks}
     with Client() as client:
-        started = client.submit(definition, pairs(given.param), submit_dir=submit_dir)
+        started = client.submit(
+            definition, pairs(given.param), submit_dir=submit_dir, dry_run=dry_run
+        )
         if not waits:
             if as_json:
                 pages.emit({"workflow_instance_id": started.id})

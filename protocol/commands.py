@@ -160,6 +160,7 @@ class TaskExecuteRequest(OfAttempt, frozen=True):
     submit_dir: str | None
     base_time: Wall
     kill_grace_ms: Id = 10_000
+    dry_run: bool = False  # succeed at once, touch nothing
 
 
 class TaskExecuteRequestAck(OfAttempt, frozen=True):
@@ -170,7 +171,10 @@ class TaskExecuteRequestAck(OfAttempt, frozen=True):
 
 
 class TaskExecuteRunning(OfAttempt, frozen=True):
-    """Worker → master: it began. Journalled before it is sent, repeated until acknowledged."""
+    """Worker → master: it began. Journalled before it is sent, repeated until acknowledged.
+
+    Of an attempt that takes long to prepare there are two: pid 0, then with its process.
+    """
 
     seq: Id
     start_time: Wall
@@ -246,6 +250,7 @@ class Submit(Intent, frozen=True):
     definition: bytes
     params: dict[str, Any]
     submit_dir: str | None = None
+    dry_run: bool = False
 
 
 class Stop(Intent, frozen=True):

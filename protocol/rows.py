@@ -60,6 +60,7 @@ class WorkflowInstanceRow(Versioned, kw_only=True):
     params: str  # JSON object, resolved at submit
     startup: str  # JSON list: the names that were given at submit
     submit_dir: str | None
+    dry_run: int = 0  # 1: its tasks succeed without being run
     base_time: int
     start_time: int
     end_time: int | None = None

@@ -100,6 +100,7 @@ TASK_TRANSITIONS: dict[tuple[TaskState | None, Event], frozenset[TaskState]] = {
     (T.SUBMITTED_SUCCESS, E.RUNNING): frozenset({T.RUNNING_EXECUTION}),  # logic tasks only
     (T.DISPATCH, E.RETURNED): frozenset({T.SUBMITTED_SUCCESS}),
     (T.DISPATCH, E.RUNNING): frozenset({T.RUNNING_EXECUTION}),
+    (T.RUNNING_EXECUTION, E.RUNNING): frozenset({T.RUNNING_EXECUTION}),  # now with a process
     (T.DISPATCH, E.KEPT): frozenset({T.DISPATCH}),
     (T.RUNNING_EXECUTION, E.KEPT): frozenset({T.RUNNING_EXECUTION}),
     **{

@@ -34,19 +34,21 @@ INSTANCE = (
     WorkflowVersion.number,
     WorkflowInstance.state,
     WorkflowInstance.params,
+    WorkflowInstance.dry_run,
     WorkflowInstance.start_time,
     WorkflowInstance.end_time,
 )
 
 
 def instance_document(row: Row) -> Document:
-    instance_id, name, number, state, params, start_time, end_time = row
+    instance_id, name, number, state, params, dry_run, start_time, end_time = row
     return {
         "workflow_instance_id": instance_id,
         "workflow": name,
         "version": number,
         "state": WorkflowState(state).name,
         "params": msgspec.json.decode(params),
+        "dry_run": bool(dry_run),
         "start_time": seconds(start_time),
         "end_time": seconds(end_time),
     }

@@ -87,6 +87,7 @@ class WorkflowInstance(Table):
     params = TextField()
     startup = TextField()
     submit_dir = TextField(null=True)
+    dry_run = BigIntegerField()
     base_time = BigIntegerField()
     start_time = BigIntegerField()
     end_time = BigIntegerField(null=True)

@@ -352,6 +352,8 @@ class EventPersister:
             row.end_time, row.exit_code = callback.end_time, callback.exit_code
             row.reason, row.message, row.tail = callback.reason, callback.message, callback.tail
             row.outputs = msgspec.json.encode(callback.outputs).decode()
+        else:
+            row.reason = "" if callback.pid else "preparing"
         self._record(row, event, before, ctx, actor=f"worker {row.worker}")
         if after in TASK_FINAL:
             assert row.worker is not None

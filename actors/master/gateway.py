@@ -228,7 +228,13 @@ class Gateway:
         elif isinstance(request, Submit):
             ctx.tell(
                 "workflow_executor",
-                StartWorkflow(request_id, request.definition, request.params, request.submit_dir),
+                StartWorkflow(
+                    request_id,
+                    request.definition,
+                    request.params,
+                    request.submit_dir,
+                    request.dry_run,
+                ),
             )
         else:
             ctx.tell("workflow_executor", StopWorkflow(request_id, request.workflow_instance_id))

@@ -32,6 +32,7 @@ class StartWorkflow(Message, frozen=True):
     definition: bytes
     params: dict[str, Any]
     submit_dir: str | None
+    dry_run: bool = False
 
 
 class StopWorkflow(Message, frozen=True):

@@ -82,6 +82,7 @@ def compose(
         submit_dir=instance.row.submit_dir,
         base_time=instance.row.base_time,
         kill_grace_ms=kill_grace_ms,
+        dry_run=bool(instance.row.dry_run),
     )
     return request, ""
 

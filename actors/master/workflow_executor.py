@@ -192,6 +192,7 @@ class WorkflowExecutor:
             params=json.dumps(params),
             startup=json.dumps(sorted(start.params)),
             submit_dir=start.submit_dir,
+            dry_run=int(start.dry_run),
             base_time=ctx.wall_ms,
             start_time=ctx.wall_ms,
             owner=self.master,

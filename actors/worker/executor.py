@@ -56,6 +56,9 @@ from .messages import (
 
 #: The drain's progress is looked at so often; it is for people, not for speed.
 DRAIN_CHECK_MS = 200
+#: A preparation that lasts longer is told to the master as RUNNING without a process; as a rule it
+#: takes a millisecond, and a word more for each attempt would cost more than it says.
+PREPARING_MS = 200
 #: Signals by number for messages; a table, because this room imports no `signal`.
 SIGNALS = {1: "HUP", 2: "INT", 3: "QUIT", 6: "ABRT", 7: "BUS", 8: "FPE", 9: "KILL", 11: "SEGV"}
 SIGNALS |= {10: "USR1", 12: "USR2", 13: "PIPE", 14: "ALRM", 15: "TERM", 24: "XCPU", 25: "XFSZ"}
@@ -89,6 +92,7 @@ class Attempt:
         self.launch: Launch | None = None  # set once it is handed to the warden
         self.ended: dict[str, Any] | None = None  # the warden's last word, while it is collected
         self.unwanted = False  # the master fenced it: kill it, say nothing
+        self.accepted_ms: int | None = None  # by this life, on its own clock
 
 
 class Executor:
@@ -109,6 +113,7 @@ class Executor:
         self.recovered = False
         self.drain: Drain | None = None
         self.drain_until_ms = 0
+        self.preparing: dict[int, Attempt] = {}  # not yet told to be RUNNING, the oldest first
 
     def held(self) -> int:
         """Attempts whose result is not yet acknowledged."""
@@ -156,8 +161,10 @@ class Executor:
                 self._forget(message.dispatch_id, ctx)
             case Fenced():
                 self._fence(message.dispatch_id, ctx)
-            case Timer():
+            case Timer(name="drain"):
                 self._go_on_draining(ctx)
+            case Timer():
+                self._look_at_preparing(ctx)
             case _:
                 assert_never(message)
 
@@ -204,9 +211,16 @@ class Executor:
             phase="accepted",
             log=log_name(request.workflow_instance_id, request.task_instance_id, request.attempt),
         )
-        self.attempts[request.dispatch_id] = Attempt(row, request)
+        attempt = self.attempts[request.dispatch_id] = Attempt(row, request)
+        attempt.accepted_ms = ctx.now_ms
         ctx.put(row)
+        if request.dry_run:
+            self._rehearse(attempt, request, ctx)
+            return
         ctx.perform(Prepare(request))
+        self.preparing[request.dispatch_id] = attempt
+        if len(self.preparing) == 1:
+            ctx.set_timer("preparing", PREPARING_MS)
 
     def _answer_kill(self, request: TaskKillRequest, ctx: Context) -> None:
         dispatch_id = request.dispatch_id
@@ -218,7 +232,7 @@ class Executor:
                 self.answered[dispatch_id] = outcome  # a tombstone
         elif attempt.row.phase == "ended":
             outcome = "ended"
-        elif attempt.request is not None and attempt.launch is None and attempt.ended is None:
+        elif self._is_untouched(attempt):
             outcome = self.answered[dispatch_id] = "never_began"
             self._forget(dispatch_id, ctx)
         else:
@@ -241,10 +255,40 @@ class Executor:
         for dispatch_id in [d for d in self.answered if d < below]:
             del self.answered[dispatch_id]
 
+    def _is_untouched(self, attempt: Attempt) -> bool:
+        """Neither handed to the warden nor told to be RUNNING: as if it had never come."""
+        unbegun = attempt.row.phase == "accepted" and attempt.row.start_time is None
+        return unbegun and attempt.request is not None and attempt.launch is None
+
     # --- starting and ending --------------------------------------------------------------------
+
+    def _rehearse(self, attempt: Attempt, request: TaskExecuteRequest, ctx: Context) -> None:
+        """A dry run: a success that never ran. What it would have to give is empty."""
+        attempt.row.start_time = ctx.wall_ms
+        attempt.ended = {"end_time": ctx.wall_ms}
+        outputs = request.outputs | dict.fromkeys(request.required, "")
+        self._report_end(attempt, "SUCCESS", "", "", Collection(outputs, ""), None, ctx)
+
+    def _look_at_preparing(self, ctx: Context) -> None:
+        """Tell RUNNING of what has been in preparation for long."""
+        for dispatch_id, attempt in list(self.preparing.items()):
+            assert attempt.accepted_ms is not None
+            waits_ms = attempt.accepted_ms + PREPARING_MS - ctx.now_ms
+            if waits_ms > 0:
+                ctx.set_timer("preparing", waits_ms)
+                return
+            del self.preparing[dispatch_id]
+            self._tell_unprepared(attempt, ctx)
+
+    def _tell_unprepared(self, attempt: Attempt, ctx: Context) -> None:
+        """RUNNING of an attempt without a process; it counts from its acceptance."""
+        if attempt.row.phase == "accepted" and attempt.row.start_time is None:
+            since_ms = ctx.now_ms if attempt.accepted_ms is None else attempt.accepted_ms
+            self._tell_running(attempt, ctx.wall_ms - (ctx.now_ms - since_ms), 0, ctx)
 
     def _hand_over(self, prepared: Prepared, ctx: Context) -> None:
         attempt = self.attempts.get(prepared.dispatch_id)
+        self.preparing.pop(prepared.dispatch_id, None)
         if attempt is None or attempt.request is None or attempt.row.phase == "ended":
             return  # killed before it began
         if prepared.problem:
@@ -282,8 +326,13 @@ class Executor:
         self._conclude(attempt.row.dispatch_id, Collection(outputs, ""), ctx)
 
     def _begin(self, attempt: Attempt, start_time: int, pid: int, ctx: Context) -> None:
+        attempt.row.phase = "begun"
+        told = attempt.row.start_time  # a long preparation is a part of the attempt
+        self._tell_running(attempt, start_time if told is None else told, pid, ctx)
+
+    def _tell_running(self, attempt: Attempt, start_time: int, pid: int, ctx: Context) -> None:
         row = attempt.row
-        row.phase, row.start_time, row.pid = "begun", start_time, pid
+        row.start_time, row.pid = start_time, pid
         ctx.put(row)
         if attempt.unwanted:
             return
@@ -331,6 +380,7 @@ class Executor:
         self._report_end(attempt, status, reason, message, collection, exit_code, ctx)
 
     def _fail(self, attempt: Attempt, reason: str, message: str, ctx: Context) -> None:
+        self._tell_unprepared(attempt, ctx)
         attempt.ended = {"end_time": ctx.wall_ms}
         self._report_end(attempt, "FAILURE", reason, message, Collection({}, ""), None, ctx)
 
@@ -381,6 +431,7 @@ class Executor:
     def _forget(self, dispatch_id: int, ctx: Context) -> None:
         """The attempt leaves the journal, the warden's log and the disk; its log stays."""
         attempt = self.attempts.pop(dispatch_id, None)
+        self.preparing.pop(dispatch_id, None)
         if attempt is None:
             return
         ctx.delete(JournalAttempt, dispatch_id)

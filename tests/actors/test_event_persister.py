@@ -200,6 +200,20 @@ def test_a_result_is_written_acknowledged_and_told_in_one_turn() -> None:
     assert acks(asked) == [result_ack()]
 
 
+def test_a_preparation_is_running_without_a_process_until_it_has_one() -> None:
+    ctx = Recorder()
+    made = persister(ctx, task_row())
+
+    hear(ctx, made, running(pid=0))
+    row = made.tasks[10]
+    preparing = (row.state, row.pid, row.reason)
+    asked = hear(ctx, made, running(seq=2))
+
+    assert preparing == (T.RUNNING_EXECUTION, 0, "preparing")
+    assert (row.state, row.pid, row.reason) == (T.RUNNING_EXECUTION, 77, "")
+    assert events(asked) == [(E.RUNNING, T.RUNNING_EXECUTION, T.RUNNING_EXECUTION)]
+
+
 def test_a_result_without_running_implies_running() -> None:
     ctx = Recorder()
 

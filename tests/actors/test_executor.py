@@ -9,8 +9,10 @@ from stenella.actors.base import (
     Collected,
     Prepare,
     Prepared,
+    Timer,
     WardenSaid,
 )
+from stenella.actors.worker.executor import PREPARING_MS
 from stenella.actors.worker.messages import (
     Acknowledged,
     CountSlots,
@@ -27,6 +29,7 @@ from .builders import (
     accepted,
     journal_attempt,
     kill,
+    killed,
     refused,
     request,
     result,
@@ -44,6 +47,7 @@ def test_an_accepted_request_is_journalled_prepared_and_acknowledged() -> None:
     assert ctx.give(executor(ctx), request()) == [
         ("put", journal_attempt(life=2)),
         ("perform", Prepare(request())),
+        ("set_timer", "preparing", PREPARING_MS),
         ("send", MASTER, accepted()),
     ]
 
@@ -150,12 +154,12 @@ def test_a_preflight_that_fails_is_a_journalled_result() -> None:
 
     asked = ctx.give(executor(ctx, request()), Prepared(100, None, "no such folder"))
 
-    fields = {"exit_code": None, "start_time": None, "end_time": WALL_MS, "pid": 0, "seq": 0}
+    fields = {"exit_code": None, "start_time": WALL_MS, "end_time": WALL_MS, "pid": 0, "seq": 0}
     failure = result("FAILURE", reason="preflight", message="no such folder", **fields)
-    assert asked == [
-        ("put", journal_attempt(life=2, phase="ended")),
-        ("tell", "callback_sender", Report(failure)),
-    ]
+    begun = running(pid=0, seq=0)
+    assert told(asked, "callback_sender") == [Report(begun), Report(failure)]
+    ended = journal_attempt(life=2, phase="ended", start_time=WALL_MS)
+    assert of(asked, "put")[-1] == ended
 
 
 def test_a_spawn_that_fails_is_a_preflight_too() -> None:
@@ -164,8 +168,61 @@ def test_a_spawn_that_fails_is_a_preflight_too() -> None:
 
     asked = ctx.give(executor(ctx, *STARTED), WardenSaid(ENDED | {"problem": problem}))
 
-    [fact] = [report.fact for report in told(asked, "callback_sender")]
+    [begun, fact] = [report.fact for report in told(asked, "callback_sender")]
+    assert begun == running(pid=0, seq=0)
     assert (fact.status, fact.reason, fact.message) == ("FAILURE", "preflight", "no such file")
+
+
+def test_a_preparation_that_lasts_is_told_as_running_then_again_with_its_process() -> None:
+    ctx = Recorder()
+    slow = executor(ctx, request())
+    accepted_ms = WALL_MS
+    ctx.now_ms += PREPARING_MS
+    ctx.wall_ms += PREPARING_MS
+
+    preparing = told(ctx.give(slow, Timer("preparing")), "callback_sender")
+    ctx.give(slow, PREPARED)
+    begun = told(ctx.give(slow, WardenSaid(BEGUN | {"start_time": ctx.wall_ms})), "callback_sender")
+
+    assert preparing == [Report(running(pid=0, seq=0, start_time=accepted_ms))]
+    assert begun == [Report(running(seq=0, start_time=accepted_ms))]
+
+
+def test_a_preparation_is_looked_at_when_its_own_time_is_over() -> None:
+    ctx = Recorder()
+    slow = executor(ctx, request())
+    ctx.now_ms += 50
+    ctx.give(slow, request(dispatch_id=101, task_instance_id=11))
+    ctx.give(slow, PREPARED)
+    ctx.now_ms += PREPARING_MS - 50
+
+    assert ctx.give(slow, Timer("preparing")) == [("set_timer", "preparing", 50)]
+
+
+def test_what_is_told_to_be_running_is_killed_by_a_result() -> None:
+    ctx = Recorder()
+    slow = executor(ctx, request())
+    ctx.now_ms += PREPARING_MS
+    ctx.give(slow, Timer("preparing"))
+
+    assert of(ctx.give(slow, kill()), "send") == [killed("killing")]
+    asked = ctx.give(slow, said(say="unknown", dispatch_id=100))
+
+    [fact] = [report.fact for report in told(asked, "callback_sender")]
+    assert (fact.status, fact.reason, fact.exit_code) == ("KILL", "killed", None)
+    assert ctx.give(slow, PREPARED) == []
+
+
+def test_a_dry_run_succeeds_at_once_without_running_and_touches_nothing() -> None:
+    ctx = Recorder()
+
+    asked = ctx.give(executor(ctx), request(dry_run=True, outputs={"n": 1}, required=["m"]))
+
+    done: dict[str, Any] = {"pid": 0, "seq": 0, "exit_code": None, "end_time": WALL_MS}
+    success = result(outputs={"n": 1, "m": ""}, **done)
+    assert told(asked, "callback_sender") == [Report(success)]
+    assert of(asked, "perform") == []
+    assert of(asked, "send") == [accepted()]
 
 
 def test_running_is_reported_when_the_warden_has_recorded_it() -> None:

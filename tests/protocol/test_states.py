@@ -97,7 +97,6 @@ def test_what_fits(before: TaskState | None, event: Event, after: TaskState) -> 
         (T.RUNNING_EXECUTION, E.RETURNED, T.SUBMITTED_SUCCESS),
         (T.RUNNING_EXECUTION, E.KILL, T.KILL),
         (T.SUBMITTED_SUCCESS, E.RESULT, T.SUCCESS),
-        (T.RUNNING_EXECUTION, E.RUNNING, T.RUNNING_EXECUTION),
     ],
 )
 def test_what_does_not_fit(before: TaskState, event: Event, after: TaskState) -> None:

@@ -27,7 +27,7 @@ from stenella.workflow.definition import Definition
 from .network import Link
 from .node import CLUSTER
 from .story import Violation
-from .workflows import wide, workflow
+from .workflows import PROBE, wide, workflow
 
 if TYPE_CHECKING:
     from .world import World
@@ -82,11 +82,13 @@ class Client:
     def submit(self, made: Definition) -> None:
         """Start a workflow, watch it, perhaps stop it."""
         body = definitions.encode(made)
+        dry_run = made.name != PROBE and self.world.random.random() < self.world.options.dry
         request = Submit(
             request_id=self._id("submit"),
             digest=digest(b"Submit", body),
             definition=body,
             params={},
+            dry_run=dry_run,
         )
         self.to_submit -= self.to_submit > 0
         self.ask(request, lambda answer: self._submitted(request, answer))

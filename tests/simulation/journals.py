@@ -23,6 +23,7 @@ class Journals:
 
     def __init__(self) -> None:
         self.attempts: dict[tuple[str, int], int] = {}  # (worker, dispatch) → task
+        self.attempts_of: dict[str, list[int]] = {}  # worker → dispatches there now
         self.killed: dict[int, None] = {}  # dispatches with a kill's intent
         self.callbacks: dict[tuple[int, int], None] = {}  # (dispatch, seq)
         self.present: dict[str, list[tuple[int, int]]] = {}  # worker → callbacks there now
@@ -33,7 +34,9 @@ class Journals:
         """I7. Raises `Violation`."""
         connection = node.journal.connection
         sql = "SELECT dispatch_id, task_instance_id, kill_reason FROM attempt"
+        present = self.attempts_of[node.name] = []
         for dispatch_id, task_instance_id, kill_reason in connection.execute(sql):
+            present.append(dispatch_id)
             self.attempts[node.name, dispatch_id] = task_instance_id
             if kill_reason is not None:
                 self.killed[dispatch_id] = None

@@ -37,6 +37,7 @@ class Options:
     littering: float = 0.0  # of processes that leave something behind
     odd: float = 0.0  # of tasks that cannot be prepared or spawned, or give no output
     stops: float = 0.0  # of instances that somebody stops
+    dry: float = 0.0  # of instances that are only rehearsed
     doubles: float = 0.2  # of requests that are sent again although they were answered
     shutdowns: int = 0  # interval
     safety_ms: int = 60_000
@@ -101,6 +102,7 @@ def draw(seed: int, **fixed: Any) -> Options:
         "littering": kind(0.3, 0.3),
         "odd": kind(0.3, 0.15),
         "stops": kind(0.4, 0.3, 0.7),
+        "dry": kind(0.3, 0.3),
         "doubles": some(0.0, 0.3),
         "shutdowns": kind(0.15, 20_000),
         "safety_ms": some(20_000, 40_000, 60_000),
@@ -121,7 +123,7 @@ def draw(seed: int, **fixed: Any) -> Options:
         "commit_stall": kind(0.3, 0.02, 0.2),
         "commit_final": kind(0.2, 0.005),
         "cycle_ms_max": some(0, 1, 100),
-        "file_ms_max": some(1, 200),
+        "file_ms_max": some(1, 200, 2_000),
         "clock_offset_ms_max": kind(0.5, 100, 3_600_000),
         "clock_jump_ms": kind(0.2, 10_000),
     }

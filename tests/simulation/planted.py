@@ -150,6 +150,32 @@ class RegistersAtOnce(Executor):
         super()._meet_warden(ctx)
 
 
+class RunsWhatIsDry(Executor):
+    def _answer(self, request: Any, ctx: Context) -> None:
+        super()._answer(msgspec.structs.replace(request, dry_run=False), ctx)
+
+
+class PreparesInSilence(Executor):
+    def _look_at_preparing(self, ctx: Context) -> None:
+        self.preparing.clear()
+
+
+class FailsUnannounced(Executor):
+    """A failed preparation is told as if it had never been RUNNING."""
+
+    def _fail(self, attempt: Any, reason: str, message: str, ctx: Context) -> None:
+        attempt.row.phase = "failing"
+        super()._fail(attempt, reason, message, ctx)
+
+
+class TakesBackWhatItCalledRunning(Executor):
+    """Killed in its preparation, after RUNNING was told: it says that it never began."""
+
+    def _is_untouched(self, attempt: Any) -> bool:
+        unbegun = attempt.row.phase == "accepted" and attempt.request is not None
+        return unbegun and attempt.launch is None
+
+
 class CallsAdoptedOnesAbandoned(Executor):
     def _listed(self, attempt: Any) -> Any:
         listed = super()._listed(attempt)
@@ -211,6 +237,7 @@ WARDENS_DIE: dict[str, Any] = {"warden_crash_ms": 3_000, "crash_point": 0.01, "n
 WORKERS_DIE: dict[str, Any] = {"worker_crash_ms": 3_000, "noops": 0.0, "task_ms_max": 4_000}
 FAILING: dict[str, Any] = {"failing": 0.5, "noops": 0.0}
 CALM: dict[str, Any] = {name: getattr(Options(seed=0), name) for name in WEATHER}
+SLOW_FILES: dict[str, Any] = {"file_ms_max": 3_000, "noops": 0.0, "commit_ms_max": 1}
 FULL: dict[str, Any] = {"slots": 1, "workers": 1, "instances": 8}
 
 
@@ -257,6 +284,25 @@ PLANTED = [
         OUT_OF_ORDER | FULL | {"slots": 4, "stops": 1.0, "file_ms_max": 2_000, "noops": 0.0},
     ),
     Bug("registers before its warden has answered", "§6", worker(executor=RegistersAtOnce)),
+    Bug("a dry run is run", "§6", worker(executor=RunsWhatIsDry), {"dry": 0.5, "noops": 0.0}),
+    Bug(
+        "a long preparation is kept quiet",
+        "§6",
+        worker(executor=PreparesInSilence),
+        CALM | SLOW_FILES,
+    ),
+    Bug(
+        "a failed preparation was never RUNNING",
+        "§6",
+        worker(executor=FailsUnannounced),
+        CALM | {"odd": 0.5, "noops": 0.0},
+    ),
+    Bug(
+        "what was told to be RUNNING never began",
+        "I35: its master waits for a RESULT that does not come",
+        worker(executor=TakesBackWhatItCalledRunning),
+        CALM | SLOW_FILES | {"stops": 1.0},
+    ),
     Bug(
         "what the warden has is called abandoned",
         "I15",

@@ -3,7 +3,8 @@
 import json
 from typing import TYPE_CHECKING, Any
 
-from stenella.protocol.commands import TaskKillResponse
+from stenella.actors.worker.executor import PREPARING_MS
+from stenella.protocol.commands import TaskExecuteRequest, TaskKillResponse
 from stenella.protocol.states import TaskState
 
 from .journals import Journals
@@ -32,6 +33,23 @@ class Processes:
         #: Dispatches that a worker promised never to begin → the master's life that it told.
         self.never: dict[int, int] = {}
 
+    def on_prepare(self, node: "WorkerNode", request: TaskExecuteRequest) -> None:
+        """A dry run touches nothing. Raises `Violation`."""
+        if self.rows.instances[request.workflow_instance_id]["dry_run"]:
+            text = f"{node.name} prepares {request}"
+            raise Violation("§6 a dry run touches nothing", text, request.task_instance_id)
+
+    def on_prepared(self, node: "WorkerNode", request: TaskExecuteRequest, took_ms: int) -> None:
+        """What takes long to prepare is RUNNING meanwhile. Raises `Violation`."""
+        weather, dispatch_id = self.world.weather, request.dispatch_id
+        slack_ms = 3 * (weather.cycle_ms_max + weather.commit_ms_max) + 10
+        if took_ms < PREPARING_MS + slack_ms or weather.commit_stall:
+            return
+        here = dispatch_id in self.journals.attempts_of.get(node.name, ())
+        if here and (dispatch_id, 1) not in self.journals.callbacks:
+            text = f"{request} after {took_ms} ms"
+            raise Violation("§6 RUNNING before it is prepared", text, request.task_instance_id)
+
     def on_spawn(self, node: "WorkerNode", process: "Process") -> None:
         """I11, I12. Raises `Violation`."""
         start = process.start
@@ -44,6 +62,8 @@ class Processes:
                 raise Violation(rule, f"{node.name} spawns {start}", number)
 
         living = self.living.setdefault(number, [])
+        dry = self.rows.instances[start["workflow_instance_id"]]["dry_run"]
+        hold("§6 a dry run touches nothing", not dry)
         hold("I11 one run per attempt", (number, attempt) not in self.spawned)
         hold("I12 one attempt at a time", not living)
         hold(
@@ -116,7 +136,9 @@ class Processes:
             if event is None or event["to_state"] not in self._states(record, number):
                 raise Violation("I15 result survives", f"{record}, but {event}", number)
         for (number, attempt), event in self.rows.ends.items():
-            real = self.rows.tasks[number]["type"] != "noop" and event["to_state"] == T.SUCCESS
+            row = self.rows.tasks[number]
+            dry = self.rows.instances[row["workflow_instance_id"]]["dry_run"]
+            real = row["type"] != "noop" and not dry and event["to_state"] == T.SUCCESS
             if real and event["dispatch_id"] not in self.ended:
                 raise Violation("no result is invented", f"attempt {attempt}: {event}", number)
 

@@ -140,6 +140,8 @@ class Rows:
             hold("I4 terminal is final", not changed, f"{changed}")
         if row["start_time"] is not None and row["end_time"] is not None:
             hold("I8 start ≤ end", row["start_time"] <= row["end_time"])
+        if instances[row["workflow_instance_id"]]["dry_run"]:
+            self._check_dry(row, events)
         definition, graph = self.definition(instances[row["workflow_instance_id"]])
         siblings = self.tasks_of.setdefault(row["workflow_instance_id"], {})
         hold("I17 one row per node", siblings.get(row["node"], row)["id"] == number)
@@ -156,6 +158,13 @@ class Rows:
         self._check_evidence(row)
         if row["kill_reason"] is not None:
             self.kills[row["dispatch_id"]] = None
+
+    def _check_dry(self, row: Fields, events: list[Fields]) -> None:
+        """A dry run succeeds without RUNNING, in no time; it never fails by itself."""
+        ran = any(event["event"] == E.RUNNING for event in events)
+        took = row["state"] == T.SUCCESS and row["start_time"] != row["end_time"]
+        if ran or took or row["state"] == T.FAILURE:
+            raise Violation("§6 a dry run is a success of no length", f"{row}", row["id"])
 
     def _succeeded(self, parent: Fields | None) -> bool:
         if parent is None:
@@ -190,6 +199,9 @@ class Rows:
             if event["dispatch_id"] in self.dispatches:
                 raise Violation("§2 dispatch_id is unique", f"{event}", number)
             self.dispatches[event["dispatch_id"]] = event
+        preflight = after == T.FAILURE and self.tasks[number]["reason"] == "preflight"
+        if applied and preflight and before != T.RUNNING_EXECUTION:
+            raise Violation("§6 RUNNING before a preflight failure", f"{event}", number)
         if applied and after in TASK_FINAL:
             ended = self.ends.setdefault((number, event["attempt"]), event)
             if ended is not event:

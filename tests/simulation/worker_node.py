@@ -139,7 +139,9 @@ class WorkerNode(Node):
                 assert self.line is not None
                 self.line.post(effect.message)
             case Prepare():
-                self.soon(files_ms, lambda: self.offer(actor, prepared(effect.request)))
+                since_ms = self.world.now_ms
+                self.world.checkers.processes.on_prepare(self, effect.request)
+                self.soon(files_ms, lambda: self._prepared(actor, effect.request, since_ms))
             case Collect():
                 self.soon(files_ms, lambda: self.offer(actor, self._collected(effect)))
             case Discard():
@@ -154,6 +156,11 @@ class WorkerNode(Node):
                 self.leave()
             case _:
                 raise AssertionError(effect)
+
+    def _prepared(self, actor: str, request: TaskExecuteRequest, since_ms: int) -> None:
+        took_ms = self.world.now_ms - since_ms
+        self.world.checkers.processes.on_prepared(self, request, took_ms)
+        self.offer(actor, prepared(request))
 
     def _collected(self, effect: Collect) -> Collected:
         written = self.machine.folders.get(effect.dispatch_id, {})

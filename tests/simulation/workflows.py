@@ -11,6 +11,7 @@ from stenella.workflow.definition import Definition, Output, Parameter, Retry, T
 
 from .options import Options
 
+PROBE = "probe"
 SHAPES = ("chain", "fan", "diamond", "tangle")
 ODDITIES = ("prepare", "spawn", "outputs", "text")
 
@@ -85,4 +86,4 @@ def wide(slots: int) -> Definition:
         Task(name=f"t{place}", script=json.dumps(plan | {"at_least_ms": 5_000}))
         for place in range(slots)
     )
-    return Definition(name="probe", tasks=tasks)
+    return Definition(name=PROBE, tasks=tasks)

@@ -82,6 +82,7 @@ def test_an_instance_shows_its_tasks_in_graph_order_with_those_that_wait(store: 
         "version": 1,
         "state": "RUNNING_EXECUTION",
         "params": {"day": "20260101"},
+        "dry_run": False,
         "start_time": AT,
         "end_time": AT + 2,
         "tasks": [
@@ -139,6 +140,7 @@ def test_instances_come_in_pages_newest_first(store: Store) -> None:
         "version": 2,
         "state": "RUNNING_EXECUTION",
         "params": {"day": "20260101"},
+        "dry_run": False,
         "start_time": AT,
         "end_time": None,
     }
