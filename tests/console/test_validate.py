@@ -97,3 +97,10 @@ def test_wrong_parameters_are_told_before_a_cluster_is_started(
     assert outcome.code == 2
     assert "day" in outcome.err
     assert list(home.run.iterdir()) == []
+
+
+def test_the_schema_is_printed_as_a_document(call: Call) -> None:
+    document = call("schema").document
+
+    assert document["properties"].keys() >= {"name", "tasks"}
+    assert document["definitions"]["Task"]["properties"]["type"]["enum"][:1] == ["noop"]
