@@ -41,6 +41,7 @@ COMMANDS = {
     "logs": ("logs", "logs"),
     "stop": ("stop", "stop"),
     "debug": ("debug", "debug"),
+    "bench": ("bench", "bench"),
 }
 
 

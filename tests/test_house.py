@@ -42,6 +42,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "runtime/warden_tasks.py": STDLIB | {"actors.worker.warden"},
     "tasks": STDLIB | {"msgspec", "protocol", "workflow"},
     "client": STDLIB | {"home", "msgspec", "protocol", "stenella", "workflow", "yaml", "zmq"},
+    "bench": STDLIB | {"client", "protocol.errors", "stenella", "zmq"},
     "console": STDLIB
     | {"client", "click", "home", "msgspec", "protocol", "rich", "stenella", "storage.queries"},
     "cli.py": STDLIB | {"click", "console", "home", "msgspec", "protocol.errors", "stenella"},
@@ -49,7 +50,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "__init__.py": {"client", "protocol.errors"},  # the lazy names of the public API
 }
 #: What console may import inside a function: the bodies of up, master start and worker start.
-LAZILY = {"console": {"runtime", "tasks"}}
+LAZILY = {"console": {"bench", "runtime", "tasks"}}
 #: Where an import may stand inside a function, so that a command pays for nothing it does not use.
 LAZY_ROOMS = {"__init__.py", "cli.py", "console"}
 

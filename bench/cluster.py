@@ -1,0 +1,80 @@
+"""A cluster of its own for a benchmark: in a temporary home, with durable settings, gone after."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from ..client.client import Client
+from ..protocol.errors import RefusedInState
+
+START_S_MAX = 60.0
+
+
+class Cluster:
+    """``with Cluster(workers, slots) as cluster``: up, and down at the end.
+
+    The home is in ``folder`` (None: the system's place for temporary files), since a figure of a
+    durable scheduler is one of its disk, too. Settings are the defaults: synchronous FULL.
+    """
+
+    def __init__(self, workers: int, slots: int, folder: Path | None = None) -> None:
+        self.home = Path(tempfile.mkdtemp(prefix="stenella-bench-", dir=folder))
+        self._environment = os.environ | {"STENELLA_HOME": str(self.home)}
+        self._size = ("--workers", str(workers), "--slots", str(slots))
+        self.client = Client(self.home)
+
+    def __enter__(self) -> Self:
+        try:
+            self.status = json.loads(self.run("up", *self._size, "--detach", "--json"))
+        except BaseException:
+            self._remove()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.client.close()
+        try:
+            self.run("down", "--wait", "0s")
+        finally:
+            self._remove()
+
+    def run(self, *arguments: str) -> str:
+        """The output of one command of the command line; raises `RefusedInState` if it failed."""
+        command = [sys.executable, "-P", "-m", "stenella", *arguments]
+        done = subprocess.run(
+            command,
+            env=self._environment,
+            cwd=self.home,
+            capture_output=True,
+            text=True,
+            timeout=START_S_MAX,
+            check=False,
+        )
+        if done.returncode != 0:
+            text = f"`stenella {arguments[0]}` of the benchmark's cluster failed: {done.stderr}"
+            raise RefusedInState(text)
+        return done.stdout
+
+    def pids(self) -> list[int]:
+        """Master and workers."""
+        return [node["pid"] for nodes in self.status.values() for node in nodes]
+
+    def finish(self, definition: dict[str, Any]) -> dict[str, Any]:
+        """Submit and wait; the instance's document. Raises `WorkflowFailed`."""
+        instance = self.client.submit(definition)
+        instance.check()
+        return self.client.show(instance.id)
+
+    def _remove(self) -> None:
+        shutil.rmtree(self.home, ignore_errors=True)

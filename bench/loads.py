@@ -1,0 +1,48 @@
+"""Workflows to measure with: wide, long, and the lattice between them."""
+
+from typing import Any
+
+Document = dict[str, Any]
+
+
+def task(name: str, type_: str, **fields: Any) -> Document:
+    """A task that does nothing: no process (noop), or the shortest one (shell: true)."""
+    script = {"script": "true"} if type_ == "shell" else {}
+    return {"name": name, "type": type_, **script, **fields}
+
+
+def fan(width: int, type_: str) -> Document:
+    """``width`` tasks, all independent."""
+    return {"name": f"fan-{width}", "tasks": [task(f"t{n}", type_) for n in range(width)]}
+
+
+def chain(length: int, type_: str) -> Document:
+    """``length`` tasks, one after the other."""
+    tasks = [task("t0", type_)]
+    tasks += [task(f"t{n}", type_, depends_on=[f"t{n - 1}"]) for n in range(1, length)]
+    return {"name": f"chain-{length}", "tasks": tasks}
+
+
+def lattice(side: int, type_: str) -> Document:
+    """``side`` × ``side`` tasks, each waiting for its upper and its left neighbour."""
+    tasks = []
+    for row in range(side):
+        for column in range(side):
+            parents = [f"t{row - 1}-{column}"] if row else []
+            parents += [f"t{row}-{column - 1}"] if column else []
+            tasks.append(task(f"t{row}-{column}", type_, depends_on=parents))
+    return {"name": f"lattice-{side}", "tasks": tasks}
+
+
+def layers(tasks: int, edges_per_task: int, width: int = 100) -> Document:
+    """``tasks`` in layers of ``width``; each waits for some of the layer before."""
+    made = []
+    for number in range(tasks):
+        layer, place = divmod(number, width)
+        parents = {
+            f"t{(layer - 1) * width + (place + step * 37) % width}"
+            for step in range(edges_per_task)
+            if layer
+        }
+        made.append(task(f"t{number}", "noop", depends_on=sorted(parents)))
+    return {"name": f"layers-{tasks}", "tasks": made}

@@ -1,0 +1,33 @@
+"""`bench` on a real cluster, small: what it prints, and that nothing stays behind."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from .home import LiveHome
+
+pytestmark = [pytest.mark.live, pytest.mark.slow]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("fanout", "--tasks", "40"), ("chain", "--tasks", "5"), ("latency",)],
+    ids=lambda arguments: arguments[0],
+)
+def test_a_benchmark_prints_figure_spread_and_the_machines_limits(
+    home: LiveHome, tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    home.environment["TMPDIR"] = str(tmp_path)
+
+    document = home.json("bench", *arguments, "--runs", "2", "--workers", "1")
+
+    assert document["min"] <= document["figure"] <= document["max"]
+    assert len(document["runs"]) == 2
+    assert document["limits"]["fdatasync_us"] > 0
+    assert {"stenella", "python", "sqlite", "zmq"} <= set(document["versions"])
+    assert list(tmp_path.glob("stenella-bench-*")) == []
+    assert home.leftovers() == []
+    path = tmp_path / "result.json"
+    path.write_text(json.dumps(document))
+    assert home.json("bench", "compare", str(path), str(path))["ratio"] == 1.0
