@@ -31,6 +31,13 @@ def leaves(command: click.Command, *words: str) -> dict[tuple[str, ...], click.C
 
 
 COMMANDS = """
+bench chain
+bench compare
+bench fanout
+bench latency
+bench lattice
+bench spawn
+bench workflows
 debug mailboxes
 debug trace
 down
