@@ -34,7 +34,7 @@ COMMANDS = {
     "down": ("cluster", "down"),
     "status": ("cluster", "status"),
     "master": ("nodes", "master"),
-    "worker": ("nodes", "worker"),
+    "worker": ("workers", "worker"),
     "ls": ("instances", "ls"),
     "show": ("instances", "show"),
     "wait": ("run", "wait"),

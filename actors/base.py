@@ -131,6 +131,7 @@ class Vitals(msgspec.Struct, frozen=True):
     memory_free_bytes: int
     disk_free_bytes: int
     hub_lag_ms: int
+    no_disk: bool = False  # less room than `worker.disk_free_min_bytes`
 
 
 class WardenSaid(msgspec.Struct, frozen=True):
@@ -229,3 +230,4 @@ class Leave(Effect, frozen=True):
 
     reason: str
     end_warden: bool = False
+    again: bool = False  # and begins another life at once

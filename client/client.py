@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from ..protocol.codec import digest
-from ..protocol.commands import Answer, Shutdown, Stop, Submit
+from ..protocol.commands import Answer, Shutdown, Stop, Submit, WorkerOrder
 from ..protocol.errors import NotFound, WorkflowFailed
 from ..workflow import definition as definitions
 from ..workflow.definition import Definition
@@ -73,6 +73,21 @@ class Client(Reads):
             workflow_instance_id=workflow_instance_id,
         )
         self._requester.ask(request, Answer)
+
+    def order_worker(self, worker: str, order: str, slots: int = 0) -> dict[str, Any]:
+        """``order`` of drain, resume, resize (to ``slots``), restart, forget; holds until undone.
+
+        Returns ``{"worker", "state", "slots"}`` when it is written down; the worker follows within
+        a heartbeat. Raises `NotFound`, and `Refused` where its state does not allow it.
+        """
+        request = WorkerOrder(
+            request_id=new_request_id(),
+            digest=digest(b"WorkerOrder", worker.encode(), order.encode(), b"%d" % slots),
+            worker=worker,
+            order=order,
+            slots=slots,
+        )
+        return self._requester.ask(request, Answer).result
 
     def shutdown(self, wait_s: float, keep: bool = False) -> None:
         """Take the cluster down: nothing new starts, and after ``wait_s`` what still runs is

@@ -168,11 +168,10 @@ class Reads:
         )
         return self._requester.ask(request, LogChunk)
 
-    def status(self) -> dict[str, Any]:
-        """Masters and workers."""
-        page: dict[str, Any] = self._requester.ask(
-            StatusRead(request_id=new_request_id()), InstancePage
-        ).page
+    def status(self, *, all_workers: bool = False) -> dict[str, Any]:
+        """Masters and workers; ``all_workers``: those that have left, too."""
+        request = StatusRead(request_id=new_request_id(), all=all_workers)
+        page: dict[str, Any] = self._requester.ask(request, InstancePage).page
         return page
 
     def mailboxes(self) -> list[dict[str, Any]]:

@@ -4,6 +4,8 @@ They live as long as the cluster, so nothing is loaded here that the process wil
 """
 
 import logging
+import os
+import sys
 import time
 
 import click
@@ -114,12 +116,7 @@ def master_start(supervised: bool, linger_s: float | None) -> int:
     return master_node.run_master(home, chosen, linger_s, supervised=supervised)
 
 
-@click.group()
-def worker() -> None:
-    """Run a worker by itself."""
-
-
-@worker.command("start")
+@click.command("start")
 @supervised_option
 @slots_option
 @click.option(
@@ -145,9 +142,13 @@ def worker_start(supervised: bool, slots: int | None, groups: tuple[str, ...], n
     home = open_home()
     chosen = settings.load(home)
     from ..runtime import worker_node
+    from ..runtime.node import EXIT_AGAIN
 
     _log_to_stderr()
-    return worker_node.run_worker(home, chosen, number, slots, groups, supervised=supervised)
+    code = worker_node.run_worker(home, chosen, number, slots, groups, supervised=supervised)
+    if code == EXIT_AGAIN:  # `worker restart`: the same process, the program anew
+        os.execv(sys.executable, [sys.executable, "-P", "-m", "stenella", *sys.argv[1:]])
+    return code
 
 
 def _log_to_stderr() -> None:

@@ -65,6 +65,7 @@ class WorkerSettings(Section, frozen=True):
     groups: Annotated[tuple[GroupName, ...], msgspec.Meta(min_length=1)]
     journal_sync: Literal["normal", "full"]
     drain_s: Annotated[float, msgspec.Meta(ge=0, le=604_800)]
+    disk_free_min_bytes: Annotated[int, msgspec.Meta(ge=0, le=2**62)]
 
     def slot_count(self) -> int:
         """The slots to offer: as set, else the number of cores."""

@@ -113,6 +113,8 @@ class Heartbeat(Command, frozen=True):
     disk_free_bytes: Id
     hub_lag_ms: Id
     draining: bool = False
+    slots: Id = 0  # that it goes by now; 0: a worker that cannot be resized
+    no_disk: bool = False  # too little room: it refuses until there is more
 
 
 class HeartbeatAck(Command, frozen=True):
@@ -123,6 +125,16 @@ class HeartbeatAck(Command, frozen=True):
     to_boot: Name
     welcomed: bool
     settled_below: Id
+
+
+class WorkerAdjust(Command, frozen=True):
+    """Master → worker, again after each heartbeat that says otherwise: what people want of it."""
+
+    epoch: Id
+    to_boot: Name
+    draining: bool  # refuse what is new; what runs goes on
+    slots: Id
+    restart: bool = False  # leave and begin another life; tasks stay with the warden
 
 
 class WorkerDrain(Command, frozen=True):
@@ -164,10 +176,10 @@ class TaskExecuteRequest(OfAttempt, frozen=True):
 
 
 class TaskExecuteRequestAck(OfAttempt, frozen=True):
-    """Worker → master: it is in my journal, or refused: draining, no_slot, unknown_type, fenced."""
+    """Worker → master: it is in my journal, or refused (the words: docs/operations.md)."""
 
     accepted: bool
-    reason: Name = ""
+    reason: Name = ""  # of a refusal
 
 
 class TaskExecuteRunning(OfAttempt, frozen=True):
@@ -259,6 +271,14 @@ class Stop(Intent, frozen=True):
     workflow_instance_id: Id
 
 
+class WorkerOrder(Intent, frozen=True):
+    """What a person wants of one worker; it holds over restarts of master and worker."""
+
+    worker: Name
+    order: Name  # drain, resume, resize, restart, forget
+    slots: Id = 0  # of resize
+
+
 class Shutdown(Request, frozen=True):
     """Take the cluster down: dispatch stops, workers drain for ``wait_ms``, then all leave."""
 
@@ -267,7 +287,9 @@ class Shutdown(Request, frozen=True):
 
 
 class StatusRead(Request, frozen=True):
-    """Masters and workers as the registry sees them."""
+    """Masters and workers as the registry sees them; ``all``: also workers that have left."""
+
+    all: bool = False
 
 
 class InstanceRead(Request, frozen=True):
@@ -373,6 +395,7 @@ FromWorker = (
 FromClient = (
     Submit
     | Stop
+    | WorkerOrder
     | Shutdown
     | StatusRead
     | InstanceRead
@@ -385,6 +408,7 @@ ToWorker = (
     WorkerWelcome
     | WorkerRefused
     | HeartbeatAck
+    | WorkerAdjust
     | WorkerDrain
     | TaskExecuteRequest
     | TaskExecuteRunningAck

@@ -184,6 +184,10 @@ class WorkerRow(Versioned, kw_only=True):
     host: str
     registered_at: int
     left_at: int | None = None  # it was drained and has left; it may come back
+    draining_since: int | None = None  # a person's order, kept until resumed
+    slots_set: int | None = None  # a person's number instead of the one it was started with
+    restart_boot: str | None = None  # the boot that a person wants replaced
+    forgotten_at: int | None = None  # a person wants to see it no more, unless it comes back
 
 
 class DeadLetter(Row, kw_only=True):

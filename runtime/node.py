@@ -39,6 +39,7 @@ log = logging.getLogger(__name__)
 
 EXIT_OK = 0
 EXIT_SIGNALLED = 143  # told to leave by a signal: a supervisor that is not leaving starts it again
+EXIT_AGAIN = 75  # EX_TEMPFAIL: whoever runs the node begins its next life
 EXIT_BUG = 70  # EX_SOFTWARE: the supervisor starts the node again
 #: Between attempts at the same batch, doubled: a lock clears in milliseconds, a full disk does not.
 RETRY_S_MIN, RETRY_S_MAX = 0.02, 1.0
@@ -174,7 +175,7 @@ class Node:
 
     def _settle(self) -> None:
         """Let the commit in flight and the last effects out, for a clean end only."""
-        if self.exit_code not in (EXIT_OK, EXIT_SIGNALLED):
+        if self.exit_code not in (EXIT_OK, EXIT_SIGNALLED, EXIT_AGAIN):
             return
         end_s = time.monotonic() + STOP_S_MAX
         while not self.turn.is_settled and time.monotonic() < end_s:

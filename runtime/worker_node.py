@@ -45,7 +45,7 @@ from ..tasks.types import TaskType, offered
 from . import file_work
 from .file_work import FileWork
 from .link import DealerLink, Endpoint
-from .node import EXIT_OK, Node, clock_us, in_pool, link_limits, now_ms
+from .node import EXIT_AGAIN, EXIT_OK, Node, clock_us, in_pool, link_limits, now_ms
 from .warden_link import WardenLink
 
 log = logging.getLogger(__name__)
@@ -236,18 +236,21 @@ class Worker:
 
     def _measure(self) -> None:
         pause_s = self.settings.cluster.heartbeat_s
+        least = self.settings.worker.disk_free_min_bytes
+        lag_ms = 0
         while True:
-            before_ms = now_ms()
-            gevent.sleep(pause_s)
-            lag_ms = max(0, now_ms() - before_ms - int(pause_s * 1_000))
             disk = os.statvfs(self.place.folder)
             vitals = Vitals(
                 load=os.getloadavg()[0],
                 memory_free_bytes=os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"),
                 disk_free_bytes=disk.f_bavail * disk.f_frsize,
                 hub_lag_ms=lag_ms,
+                no_disk=disk.f_bavail * disk.f_frsize < least,
             )
             self.node.offer("membership", vitals)
+            before_ms = now_ms()
+            gevent.sleep(pause_s)
+            lag_ms = max(0, now_ms() - before_ms - int(pause_s * 1_000))
 
     # --- what is performed ----------------------------------------------------------------------
 
@@ -325,7 +328,7 @@ class Worker:
         self.link.drain(DRAIN_S)
         gevent.sleep(LAST_FRAMES_S)
         log.info("worker leaves reason=%s", effect.reason)
-        self.node.leave(EXIT_OK)
+        self.node.leave(EXIT_AGAIN if effect.again else EXIT_OK)
 
 
 def _remove(folder: Path) -> None:

@@ -19,19 +19,27 @@ from ...protocol.commands import (
 )
 from ..backoff import repeat_after_ms
 from ..base import Boot, Context, Timer
+from .capacity import Slots, Waits, why_waits
 from .messages import (
     Answered,
+    CountRunning,
     DrainAll,
     Ended,
+    Forgettable,
+    MayForget,
     NotPlaced,
     Occupied,
     Place,
     Placed,
     Ready,
     Return,
+    SayWaits,
     SendAgain,
     SendKill,
+    Status,
+    WaitsSaid,
     WorkerBeat,
+    WorkerChanged,
     WorkerSilent,
     WorkerUp,
 )
@@ -48,44 +56,16 @@ Inbox = (
     | SendAgain
     | SendKill
     | WorkerUp
+    | WorkerChanged
     | WorkerBeat
     | WorkerSilent
     | DrainAll
+    | CountRunning
+    | MayForget
+    | SayWaits
     | TaskExecuteRequestAck
     | TaskKillResponse
 )
-
-
-class Slots:
-    """A worker as the dispatcher sees it. ``live``: dispatch_id → task instance id."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.boot = ""
-        self.peer = b""
-        self.groups: list[str] = []
-        self.types: frozenset[str] = frozenset()
-        self.count = 0
-        self.live: dict[int, int] = {}
-        self.placed_max = 0  # highest dispatch_id given to it by this master
-        self.silent = True
-        self.draining = False
-        self.refused_at_beat: int | None = None  # it said no: wait for a later beat with room
-        self.refused_types: set[str] = set()
-        self.beat = 0
-
-    @property
-    def is_open(self) -> bool:
-        """Whether it may be given anything."""
-        return not (self.silent or self.draining or self.refused_at_beat is not None) and (
-            len(self.live) < self.count
-        )
-
-    def takes(self, group: str, task_type: str) -> bool:
-        """Whether it is of the group and has the type."""
-        return (
-            group in self.groups and task_type in self.types and task_type not in self.refused_types
-        )
 
 
 class Unanswered:
@@ -149,8 +129,14 @@ class Dispatcher:
                 self._take_up(message, ctx)
             case WorkerBeat():
                 self._hear(message, ctx)
+            case WorkerChanged():
+                slots = self._slots(message.worker)
+                slots.count, slots.draining = message.slots, message.draining
+                slots.note(ctx.wall_ms)
             case WorkerSilent():
-                self._slots(message.worker).silent = True
+                slots = self._slots(message.worker)
+                slots.silent = True
+                slots.note(ctx.wall_ms)
                 return
             case DrainAll():
                 self.stopping = True
@@ -158,6 +144,15 @@ class Dispatcher:
                 self._request_answered(message, ctx)
             case TaskKillResponse():
                 self._kill_answered(message, ctx)
+                return
+            case CountRunning():
+                self._count_running(message, ctx)
+                return
+            case MayForget():
+                self._forget(message, ctx)
+                return
+            case SayWaits():
+                self._say_waits(message, ctx)
                 return
             case Timer():
                 self._look_at_due(ctx)
@@ -229,13 +224,16 @@ class Dispatcher:
                         del unanswered[dispatch_id]
         slots.boot, slots.peer, slots.groups = up.boot, up.peer, up.groups
         slots.types, slots.count = frozenset(up.types), up.slots
-        slots.silent, slots.draining, slots.refused_at_beat = False, False, None
+        slots.silent, slots.no_disk, slots.refused_at_beat = False, False, None
+        slots.draining = up.draining
+        slots.note(ctx.wall_ms)
         self._send_all(slots, ctx)
 
     def _hear(self, beat: WorkerBeat, ctx: Context) -> None:
         slots = self._slots(beat.worker)
         is_reconnected, slots.peer = slots.peer != beat.peer, beat.peer
-        slots.silent, slots.draining = False, beat.draining
+        slots.silent, slots.draining, slots.no_disk = False, beat.draining, beat.no_disk
+        slots.count = beat.slots
         if is_reconnected:  # what was sent over the former connection may be lost
             self._send_all(slots, ctx)
         slots.beat = max(slots.beat, beat.number)
@@ -243,6 +241,7 @@ class Dispatcher:
             beat.number > slots.refused_at_beat and beat.free_slots > 0
         ):
             slots.refused_at_beat = None
+        slots.note(ctx.wall_ms)
         ack = HeartbeatAck(
             number=beat.number,
             epoch=self.epoch,
@@ -257,6 +256,35 @@ class Dispatcher:
         open_ids = [d for d, entry in self.requests.items() if entry.worker == slots.name]
         open_ids += [d for d, entry in self.kills.items() if entry.worker == slots.name]
         return min(open_ids, default=slots.placed_max + 1 if slots.placed_max else 0)
+
+    def _count_running(self, count: CountRunning, ctx: Context) -> None:
+        for document in count.workers:
+            slots = self.workers.get(document["id"])
+            document["running"] = len(slots.live) if slots is not None else 0
+        ctx.tell("gateway", Status(count.request_id, count.workers))
+
+    def _forget(self, message: MayForget, ctx: Context) -> None:
+        slots = self.workers.get(message.worker)
+        live = len(slots.live) if slots is not None else 0
+        if not live:
+            self.workers.pop(message.worker, None)
+        ctx.tell("registry", Forgettable(message.request_id, message.worker, live))
+
+    # --- why one waits --------------------------------------------------------------------------
+
+    def why(self, group: str, task_type: str, queued_at: int) -> Waits:
+        """What keeps a task that is ready since ``queued_at`` (wall) from being placed."""
+        if self.stopping:
+            return Waits("shutdown", "the cluster is going down", queued_at)
+        return why_waits(self.workers.values(), group, task_type, queued_at)
+
+    def _say_waits(self, message: SayWaits, ctx: Context) -> None:
+        for task in message.page["tasks"]:
+            waiting = message.waiting.get(task["task_instance_id"])
+            if waiting is not None:
+                waits = self.why(*waiting)
+                task["reason"], task["message"] = waits.cause, f"waits: {waits.sentence}"
+        ctx.tell("gateway", WaitsSaid(message.request_id, message.page))
 
     # --- answers --------------------------------------------------------------------------------
 
@@ -274,6 +302,7 @@ class Dispatcher:
             slots.refused_types.add(entry.command.task_type)  # type: ignore[union-attr]
         elif ack.reason != "never_began":
             slots.refused_at_beat = slots.beat
+            slots.note(ctx.wall_ms)
         self._return(entry, ack.dispatch_id, ack.reason, ctx)
 
     def _kill_answered(self, answer: TaskKillResponse, ctx: Context) -> None:

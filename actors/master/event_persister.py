@@ -48,9 +48,11 @@ from .messages import (
     RecoverTasks,
     Retry,
     Return,
+    SayWaits,
     SendAgain,
     SendKill,
     TaskEnded,
+    TellWaits,
     Verdicts,
 )
 from .reconcile import judge_listed, judge_missing
@@ -82,6 +84,7 @@ Inbox = (
     | Place
     | Return
     | Judge
+    | TellWaits
     | TaskExecuteRunning
     | TaskExecuteResponse
 )
@@ -154,6 +157,8 @@ class EventPersister:
                 self._take_callback(message, ctx)
             case Judge():
                 self._judge(message, ctx)
+            case TellWaits():
+                self._tell_waits(message, ctx)
             case Loaded():
                 self._take_loaded(message, ctx)
             case _:
@@ -299,6 +304,19 @@ class EventPersister:
             self._end_killed(row, ctx)
         else:
             ctx.tell("dispatcher", self._ready(row, first=True))
+
+    def _tell_waits(self, message: TellWaits, ctx: Context) -> None:
+        """Which of a page's tasks are ready and not placed; those behind a wait have their own."""
+        waiting: dict[int, tuple[str, str, int]] = {}
+        for task in message.page["tasks"]:
+            row = self.tasks.get(task["task_instance_id"])
+            if row is None or row.state != T.SUBMITTED_SUCCESS or self._is_stopping(row):
+                continue
+            if row.eligible_at <= ctx.wall_ms:
+                ready = self._ready(row)
+                since = max(row.submit_time, row.eligible_at)
+                waiting[row.id] = ready.group, ready.task_type, since
+        ctx.tell("dispatcher", SayWaits(message.request_id, message.page, waiting))
 
     # --- callbacks ------------------------------------------------------------------------------
 

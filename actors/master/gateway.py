@@ -26,6 +26,7 @@ from ...protocol.commands import (
     StatusRead,
     Stop,
     Submit,
+    WorkerOrder,
 )
 from ...protocol.commands import Intent as IntentCommand
 from ...protocol.rows import IntentRow
@@ -36,12 +37,15 @@ from .messages import (
     InstanceTouched,
     LiveInstances,
     NotDone,
+    OrderWorker,
     Relay,
     Relayed,
     StartWorkflow,
     Status,
     StopWorkflow,
     TellStatus,
+    TellWaits,
+    WaitsSaid,
 )
 
 #: People's eyes: a watch is answered at most that often (DESIGN section 5).
@@ -66,6 +70,7 @@ Inbox = (
     | Queried
     | Submit
     | Stop
+    | WorkerOrder
     | Shutdown
     | StatusRead
     | InstanceRead
@@ -79,6 +84,7 @@ Inbox = (
     | Done
     | NotDone
     | Status
+    | WaitsSaid
     | Relayed
     | InstanceTouched
 )
@@ -139,7 +145,7 @@ class Gateway:
                 self.live_instances, self.used_ms = message.count, ctx.now_ms
             case Timer(name="use"):
                 self._watch_use(ctx)
-            case Submit() | Stop():
+            case Submit() | Stop() | WorkerOrder():
                 self._take_intent(message, ctx)
             case (
                 Shutdown()
@@ -166,6 +172,8 @@ class Gateway:
                 )
             case Queried():
                 self._answer_query(message, ctx)
+            case WaitsSaid():
+                self._send_page(message.request_id, message.page, ctx)
             case Status():
                 masters = [{"id": self.master, "pid": self.pid, "endpoint": self.endpoint}]
                 page = {"masters": masters, "workers": message.workers}
@@ -187,7 +195,7 @@ class Gateway:
 
     # --- intents --------------------------------------------------------------------------------
 
-    def _take_intent(self, intent: Submit | Stop, ctx: Context) -> None:
+    def _take_intent(self, intent: Submit | Stop | WorkerOrder, ctx: Context) -> None:
         if self.leaving_idle:
             return
         known = self.open.get(intent.request_id)
@@ -236,6 +244,9 @@ class Gateway:
                     request.dry_run,
                 ),
             )
+        elif isinstance(request, WorkerOrder):
+            order = OrderWorker(request_id, request.worker, request.order, request.slots)
+            ctx.tell("registry", order)
         else:
             ctx.tell("workflow_executor", StopWorkflow(request_id, request.workflow_instance_id))
 
@@ -284,7 +295,7 @@ class Gateway:
             case Shutdown():
                 self._shut_down(DrainAll(request_id, request.wait_ms, request.keep), ctx)
             case StatusRead():
-                ctx.tell("registry", TellStatus(request_id))
+                ctx.tell("registry", TellStatus(request_id, request.all))
             case InstanceRead():
                 number = request.workflow_instance_id
                 ctx.query("instance_page", request_id, number, request.from_node)
@@ -328,8 +339,7 @@ class Gateway:
             case InstanceWatch():
                 opened.querying = False
                 if document["tasks"] or _is_first(request) or _is_final(document):
-                    changed = InstanceChanged(request_id=answer.token, page=document)
-                    self._reply(answer.token, changed, ctx)
+                    ctx.tell("event_persister", TellWaits(answer.token, document))
                 else:
                     self._arm(ctx)
             case LogRead():
@@ -349,8 +359,19 @@ class Gateway:
                 ctx.tell("registry", Relay(document["worker"], read))
             case DebugRequest():
                 self._reply(answer.token, DebugReply(request_id=answer.token, rows=document), ctx)
+            case InstanceRead():
+                ctx.tell("event_persister", TellWaits(answer.token, document))
             case _:
                 self._reply(answer.token, InstancePage(request_id=answer.token, page=document), ctx)
+
+    def _send_page(self, request_id: str, page: dict[str, Any], ctx: Context) -> None:
+        """A page of an instance, on which the dispatcher has said why tasks wait."""
+        opened = self.open.get(request_id)
+        if opened is None:
+            return
+        is_watch = isinstance(opened.request, InstanceWatch)
+        kind: Any = InstanceChanged if is_watch else InstancePage
+        self._reply(request_id, kind(request_id=request_id, page=page), ctx)
 
     def _ask_log(self, request: LogRead, ctx: Context) -> None:
         ctx.query("log_place", request.request_id, request.task_instance_id, request.attempt)

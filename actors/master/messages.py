@@ -72,16 +72,70 @@ class LiveInstances(Message, frozen=True):
 
 
 class TellStatus(Message, frozen=True):
-    """gateway → registry: masters and workers, for people."""
+    """gateway → registry: the workers, for people; ``all``: those that have left, too."""
 
     request_id: str
+    all: bool = False
 
 
-class Status(Message, frozen=True):
-    """registry → gateway."""
+class CountRunning(Message, frozen=True):
+    """registry → dispatcher: what runs where? The answer goes on to the gateway."""
 
     request_id: str
     workers: list[dict[str, Any]]
+
+
+class Status(Message, frozen=True):
+    """dispatcher → gateway."""
+
+    request_id: str
+    workers: list[dict[str, Any]]
+
+
+class OrderWorker(Message, frozen=True):
+    """gateway → registry: what a person wants of one worker (`WorkerOrder`)."""
+
+    request_id: str
+    worker: str
+    order: str
+    slots: int
+
+
+class MayForget(Message, frozen=True):
+    """registry → dispatcher: nothing is placed there, is it? If so, forget it, too."""
+
+    request_id: str
+    worker: str
+
+
+class Forgettable(Message, frozen=True):
+    """dispatcher → registry: so many attempts are placed there; 0: it is forgotten."""
+
+    request_id: str
+    worker: str
+    live: int
+
+
+class TellWaits(Message, frozen=True):
+    """gateway → event_persister: fill into a page's tasks why they are not placed."""
+
+    request_id: str
+    page: dict[str, Any]
+
+
+class SayWaits(Message, frozen=True):
+    """event_persister → dispatcher: ``waiting``: task → group, type, since when (wall)."""
+
+    request_id: str
+    page: dict[str, Any]
+    waiting: dict[int, tuple[str, str, int]]
+
+
+class WaitsSaid(Message, frozen=True):
+    """dispatcher → gateway: the page, to be sent."""
+
+    request_id: str
+    page: dict[str, Any]
 
 
 class DrainAll(Message, frozen=True):
@@ -280,6 +334,15 @@ class WorkerUp(Message, frozen=True):
     groups: list[str]
     slots: int
     types: list[str]
+    draining: bool = False  # a person wants it to take nothing
+
+
+class WorkerChanged(Message, frozen=True):
+    """registry → dispatcher: a person wants this of it from now on."""
+
+    worker: str
+    slots: int
+    draining: bool
 
 
 class WorkerBeat(Message, frozen=True):
@@ -291,6 +354,8 @@ class WorkerBeat(Message, frozen=True):
     number: int
     free_slots: int
     draining: bool
+    slots: int
+    no_disk: bool = False
 
 
 class WorkerSilent(Message, frozen=True):

@@ -6,8 +6,7 @@ sent to a new boot before; what is not listed is judged once per boot and epoch;
 silent is ``late``, never dead (its rows wait for it).
 """
 
-import json
-from typing import Any, assert_never
+from typing import assert_never
 
 from ...protocol.commands import (
     DebugRequest,
@@ -19,22 +18,28 @@ from ...protocol.commands import (
     WorkerRegister,
     WorkerWelcome,
 )
-from ...protocol.rows import WorkerRow
 from ..base import Boot, Context, Loaded, PeerLost, Timer
+from .known import Intruder, Known, row_of
 from .messages import (
+    CountRunning,
     Done,
     DrainAll,
+    Forgettable,
     Judge,
+    MayForget,
+    NotDone,
+    OrderWorker,
     RecoverWorkers,
     Relay,
     Relayed,
-    Status,
     TellStatus,
     Verdicts,
     WorkerBeat,
+    WorkerChanged,
     WorkerSilent,
     WorkerUp,
 )
+from .orders import change, refusal
 
 #: Heartbeats missed before a worker is late: one may be lost, two are a sign.
 BEATS_MISSED = 3
@@ -52,26 +57,11 @@ Inbox = (
     | Verdicts
     | RecoverWorkers
     | TellStatus
+    | OrderWorker
+    | Forgettable
     | DrainAll
     | Relay
 )
-
-
-class Known:
-    """A worker: its row, and what this master has heard of it."""
-
-    def __init__(self, row: WorkerRow) -> None:
-        self.row = row
-        self.boot = ""  # welcomed by this master under this epoch
-        self.peer = b""
-        self.heard_ms: int | None = None
-        self.late = True
-        self.draining = False
-        self.drained = False
-        self.free_slots = 0
-        self.asking: WorkerRegister | None = None  # its listing is being judged
-        self.asking_peer = b""
-        self.former_kernels: list[str] = []  # kernel boots that this master has seen replaced
 
 
 class Registry:
@@ -109,9 +99,14 @@ class Registry:
             case PeerLost():
                 self._lose(message.peer, ctx)
             case TellStatus():
-                there = [known for known in self.workers.values() if known.row.left_at is None]
-                workers = [self._status(known) for known in there]
-                ctx.tell("gateway", Status(message.request_id, workers))
+                shown = [k for k in self.workers.values() if not k.is_hidden]
+                there = [k for k in shown if message.all or k.row.left_at is None]
+                workers = [known.document(ctx.now_ms) for known in there]
+                ctx.tell("dispatcher", CountRunning(message.request_id, workers))
+            case OrderWorker():
+                self._take_order(message, ctx)
+            case Forgettable():
+                self._forget(message, ctx)
             case DrainAll():
                 self.drain = message
                 self._go_on_draining(ctx)
@@ -140,7 +135,7 @@ class Registry:
             self._refuse_identity(known, register, ctx)
             return
         if known is None:
-            known = self.workers[register.worker] = Known(_row(register, ctx.wall_ms))
+            known = self.workers[register.worker] = Known(row_of(register, None, ctx.wall_ms))
         is_new = known.boot != register.boot
         if is_new:  # until it is welcomed nothing may be placed there, least of all on the old boot
             known.boot = ""
@@ -184,6 +179,9 @@ class Registry:
         ctx.send(ctx.peer, welcome)
 
     def _refuse_identity(self, known: Known, register: WorkerRegister, ctx: Context) -> None:
+        before = known.intruder
+        since = before.since if before and before.pid == register.pid else ctx.wall_ms
+        known.intruder = Intruder(register.host, register.pid, since, ctx.now_ms)
         text = (
             f"{register.worker} is known from {known.row.host}, pid {known.row.pid}, with another "
             "journal or a later life of this one: two workers with one identity, or a restored "
@@ -205,15 +203,15 @@ class Registry:
         if register is None or register.boot != verdicts.boot:
             return
         known.asking = None
-        row = _row(register, ctx.wall_ms)
-        row.event_no, row.stored_no = known.row.event_no, known.row.stored_no
+        row = row_of(register, known.row, ctx.wall_ms)
         if row.kernel_boot != known.row.kernel_boot:
             known.former_kernels.append(known.row.kernel_boot)
         known.row, known.boot, known.peer = row, register.boot, known.asking_peer
         known.late, known.drained, known.draining = False, False, False
-        known.heard_ms = ctx.now_ms
+        known.slots, known.no_disk = row.slots, False  # its first beat says more
+        known.heard_ms, known.heard_at = ctx.now_ms, ctx.wall_ms
         busy = sum(1 for attempt in register.attempts if attempt.phase != "ended")
-        known.free_slots = max(0, register.slots - busy)
+        known.free_slots = max(0, known.slots_now - busy)
         ctx.write(row)
         ctx.send(
             known.peer,
@@ -225,8 +223,10 @@ class Registry:
                 verdicts=verdicts.verdicts,
             ),
         )
-        up = WorkerUp(row.id, row.boot, known.peer, register.groups, register.slots, register.types)
+        groups, types = register.groups, register.types
+        up = WorkerUp(row.id, row.boot, known.peer, groups, known.slots_now, types, known.is_closed)
         ctx.tell("dispatcher", up)
+        self._adjust(known, ctx)
 
     # --- liveness -------------------------------------------------------------------------------
 
@@ -244,11 +244,23 @@ class Registry:
             ctx.send_now(ctx.peer, ack)
             return
         known.peer, known.heard_ms, known.late = ctx.peer, ctx.now_ms, False
+        known.heard_at = ctx.wall_ms
         known.free_slots, known.draining = beat.free_slots, beat.draining
+        known.slots, known.no_disk = beat.slots or known.row.slots, beat.no_disk
         ctx.tell(
             "dispatcher",
-            WorkerBeat(ctx.sender, boot, ctx.peer, beat.number, beat.free_slots, beat.draining),
+            WorkerBeat(
+                ctx.sender,
+                boot,
+                ctx.peer,
+                beat.number,
+                beat.free_slots,
+                known.is_closed,
+                known.slots_now,
+                beat.no_disk,
+            ),
         )
+        self._adjust(known, ctx)
 
     def _look_for_late(self, ctx: Context) -> None:
         limit_ms = BEATS_MISSED * self.heartbeat_ms
@@ -266,18 +278,48 @@ class Registry:
         known.late = True
         ctx.tell("dispatcher", WorkerSilent(known.row.id))
 
-    def _status(self, known: Known) -> dict[str, Any]:
-        row = known.row
-        state = "late" if known.late else "draining" if known.draining else "alive"
-        return {
-            "id": row.id,
-            "pid": row.pid,
-            "host": row.host,
-            "groups": json.loads(row.groups),
-            "slots": row.slots,
-            "free": known.free_slots if not known.late else None,
-            "state": state,
-        }
+    # --- what people want -----------------------------------------------------------------------
+
+    def _take_order(self, order: OrderWorker, ctx: Context) -> None:
+        known = self.workers.get(order.worker)
+        refused = refusal(order, known)
+        if refused is not None:
+            ctx.tell("gateway", refused)
+            return
+        assert known is not None
+        if order.order == "forget":
+            ctx.tell("dispatcher", MayForget(order.request_id, order.worker))
+            return
+        if change(order, known, ctx.wall_ms):
+            ctx.write(known.row)
+            changed = WorkerChanged(order.worker, known.slots_now, known.is_closed)
+            ctx.tell("dispatcher", changed)
+            self._adjust(known, ctx)
+        self._answer_order(order.request_id, known, ctx)
+
+    def _answer_order(self, request_id: str, known: Known, ctx: Context) -> None:
+        result = {"worker": known.row.id, "state": known.state(), "slots": known.slots_wanted}
+        ctx.tell("gateway", Done(request_id, result))
+
+    def _adjust(self, known: Known, ctx: Context) -> None:
+        """Repeated with every beat until the worker says that it does as people want."""
+        if known.boot and self.drain is None and (command := known.adjustment(self.epoch)):
+            ctx.send(known.peer, command)
+
+    def _forget(self, answer: Forgettable, ctx: Context) -> None:
+        known = self.workers[answer.worker]
+        if answer.live:
+            text = (
+                f"{answer.worker} is not heard and has {answer.live} attempts that may still run; "
+                "it can be forgotten when they have ended or are given up"
+            )
+            ctx.tell("gateway", NotDone(answer.request_id, 6, "refused", text))
+            return
+        known.boot = ""  # should it come back, it registers
+        known.row.forgotten_at = ctx.wall_ms
+        known.row.draining_since = known.row.slots_set = known.row.restart_boot = None
+        ctx.write(known.row)
+        self._answer_order(answer.request_id, known, ctx)
 
     # --- the rest -------------------------------------------------------------------------------
 
@@ -328,20 +370,3 @@ class Registry:
                 known.row.left_at = ctx.wall_ms
                 ctx.write(known.row)
             self._end_drain(ctx)
-
-
-def _row(register: WorkerRegister, wall_ms: int) -> WorkerRow:
-    return WorkerRow(
-        id=register.worker,
-        boot=register.boot,
-        life=register.life,
-        kernel_boot=register.kernel_boot,
-        journal=register.journal,
-        groups=json.dumps(register.groups),
-        slots=register.slots,
-        types=json.dumps(register.types),
-        version=register.version,
-        pid=register.pid,
-        host=register.host,
-        registered_at=wall_ms,
-    )

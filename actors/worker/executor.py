@@ -38,6 +38,7 @@ from .identity import Identity
 from .log_reader import log_name
 from .messages import (
     Acknowledged,
+    Adjust,
     CountSlots,
     Drain,
     Drained,
@@ -77,6 +78,7 @@ Inbox = (
     | Judged
     | SettledBelow
     | Drain
+    | Adjust
     | Acknowledged
     | Fenced
     | Timer
@@ -104,6 +106,7 @@ class Executor:
         self.kill_grace_ms = kill_grace_ms
         self.epoch = 0
         self.settled_below = 0
+        self.adjusted = Adjust(draining=False, no_disk=False, slots=identity.slots)
         self.attempts: dict[int, Attempt] = {}
         #: dispatch_id → refusal, "" for accepted, never_began for a kill that came first.
         self.answered: dict[int, str] = {}
@@ -157,6 +160,8 @@ class Executor:
                 self._settle(message.dispatch_id)
             case Drain():
                 self._begin_drain(message, ctx)
+            case Adjust():
+                self.adjusted = message
             case Acknowledged():
                 self._forget(message.dispatch_id, ctx)
             case Fenced():
@@ -190,8 +195,10 @@ class Executor:
             return ""
         if request.dispatch_id < self.settled_below:
             return "fenced"
-        if self.drain is not None:
+        if self.drain is not None or self.adjusted.draining:
             return "draining"
+        if self.adjusted.no_disk:
+            return "no_disk"
         if request.task_type not in self.identity.types:
             return "unknown_type"
         same_task = any(
@@ -548,7 +555,7 @@ class Executor:
 
     def _free_slots(self) -> int:
         running = sum(1 for attempt in self.attempts.values() if attempt.row.phase != "ended")
-        return max(0, self.identity.slots - running)
+        return max(0, self.adjusted.slots - running)
 
     # --- draining -------------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ warden answered), and every registration carries a listing taken in the same tur
 before the epoch was known is never judged (DESIGN section 5, reconciliation).
 """
 
+import logging
 from typing import assert_never
 
 from ...protocol.commands import (
@@ -13,6 +14,7 @@ from ...protocol.commands import (
     DebugRequest,
     Heartbeat,
     HeartbeatAck,
+    WorkerAdjust,
     WorkerDrain,
     WorkerDrained,
     WorkerRefused,
@@ -23,6 +25,7 @@ from ...protocol.rows import JournalNode
 from ..base import Boot, Context, Leave, LinkChanged, Timer, Vitals
 from .identity import Identity
 from .messages import (
+    Adjust,
     CountSlots,
     Drain,
     Drained,
@@ -35,6 +38,8 @@ from .messages import (
     Recovered,
     SettledBelow,
 )
+
+log = logging.getLogger(__name__)
 
 #: Between registrations without an answer; a reconnect takes a tenth of that.
 REGISTER_MS = 1_000
@@ -50,6 +55,7 @@ Inbox = (
     | WorkerWelcome
     | WorkerRefused
     | HeartbeatAck
+    | WorkerAdjust
     | WorkerDrain
     | DebugRequest
     | LinkChanged
@@ -68,7 +74,9 @@ class Membership:
         self.heartbeat_ms = heartbeat_ms
         self.recovered = False
         self.welcomed = False
-        self.draining = False
+        self.leaving = False  # the cluster goes down
+        self.adjusted = Adjust(draining=False, no_disk=False, slots=identity.slots)
+        self.refusal = ""  # of our registration, as the master said it last
         self.beats = 0
         self.vitals = Vitals(0.0, 0, 0, 0)
 
@@ -90,12 +98,12 @@ class Membership:
             case WorkerWelcome():
                 self._welcome(message, ctx)
             case WorkerRefused():
-                if message.to_boot == self.identity.boot and message.epoch >= self.epoch:
-                    ctx.set_timer("register", REFUSED_MS)
+                self._wait_longer(message, ctx)
             case HeartbeatAck():
                 self._acknowledge(message, ctx)
             case Vitals():
                 self.vitals = message
+                self._adjust(self.adjusted.draining, self.adjusted.slots, ctx)
             case LinkChanged():
                 if message.up and self.recovered:
                     ctx.tell("executor", CountSlots())
@@ -103,8 +111,13 @@ class Membership:
                     self._register(ctx)
             case WorkerDrain():
                 if message.to_boot == self.identity.boot and message.epoch == self.epoch:
-                    self.draining = True
+                    self.leaving = True
                     ctx.tell("executor", Drain(message.wait_ms, message.keep))
+            case WorkerAdjust():
+                if message.to_boot == self.identity.boot and message.epoch == self.epoch:
+                    self._adjust(message.draining, message.slots, ctx)
+                    if message.restart:
+                        ctx.perform(Leave("restart", again=True))
             case Drained():
                 ctx.send(self.master, WorkerDrained(boot=self.identity.boot))
                 ctx.perform(Leave("drained", end_warden=True))
@@ -152,12 +165,30 @@ class Membership:
         if welcome.to_boot != self.identity.boot or welcome.epoch < self.epoch:
             return
         self._learn_epoch(welcome.epoch, ctx)
+        self.refusal = ""
         if not welcome.judged:
             self._register(ctx)
             return
         self.welcomed = True
         ctx.tell("executor", Judged(welcome.verdicts))
         ctx.tell("retry_reporter", OwnerAppeared())
+
+    def _wait_longer(self, refused: WorkerRefused, ctx: Context) -> None:
+        if refused.to_boot != self.identity.boot or refused.epoch < self.epoch:
+            return
+        if refused.message != self.refusal:
+            self.refusal = refused.message
+            log.error("not taken reason=%s: %s", refused.reason, refused.message)
+        ctx.set_timer("register", REFUSED_MS)
+
+    def _adjust(self, draining: bool, slots: int, ctx: Context) -> None:
+        """The executor is told, and the master by a heartbeat at once, where something changed."""
+        adjusted = Adjust(draining=draining, no_disk=self.vitals.no_disk, slots=slots)
+        if adjusted != self.adjusted:
+            self.adjusted = adjusted
+            ctx.tell("executor", adjusted)
+            if self.recovered:
+                ctx.tell("executor", CountSlots())
 
     def _learn_epoch(self, epoch: int, ctx: Context) -> None:
         if epoch == self.epoch:
@@ -197,6 +228,8 @@ class Membership:
                 memory_free_bytes=self.vitals.memory_free_bytes,
                 disk_free_bytes=self.vitals.disk_free_bytes,
                 hub_lag_ms=self.vitals.hub_lag_ms,
-                draining=self.draining,
+                draining=self.leaving or self.adjusted.draining,
+                slots=self.adjusted.slots,
+                no_disk=self.adjusted.no_disk,
             ),
         )

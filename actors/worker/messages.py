@@ -66,6 +66,14 @@ class Drain(Message, frozen=True):
     keep: bool
 
 
+class Adjust(Message, frozen=True):
+    """membership → executor: what is refused from now on; what runs goes on."""
+
+    draining: bool
+    no_disk: bool
+    slots: int
+
+
 class Drained(Message, frozen=True):
     """executor → membership: done with draining."""
 

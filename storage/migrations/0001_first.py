@@ -40,6 +40,10 @@ class Worker(Table):
     host = TextField()
     registered_at = BigIntegerField()
     left_at = BigIntegerField(null=True)
+    draining_since = BigIntegerField(null=True)
+    slots_set = BigIntegerField(null=True)
+    restart_boot = TextField(null=True)
+    forgotten_at = BigIntegerField(null=True)
 
     class Meta:
         without_rowid = True

@@ -297,6 +297,7 @@ def beat(name: str = "w1", number: int = 1, **fields: Any) -> WorkerBeat:
         "number": number,
         "free_slots": 1,
         "draining": False,
+        "slots": 1,
     }
     return WorkerBeat(**given | fields)
 

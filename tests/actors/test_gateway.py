@@ -27,6 +27,8 @@ from stenella.actors.master.messages import (
     Status,
     StopWorkflow,
     TellStatus,
+    TellWaits,
+    WaitsSaid,
 )
 from stenella.protocol.commands import (
     Answer,
@@ -215,6 +217,8 @@ def test_what_was_read_goes_to_whoever_asked_last() -> None:
     assert ctx.give(made, read(), ANEW) == []
 
     asked = ctx.give(made, Queried("instance_page", "r", page))
+    assert asked == [("tell", "event_persister", TellWaits("r", page))]
+    asked = ctx.give(made, WaitsSaid("r", page))
 
     assert asked == [("send", ANEW, InstancePage(request_id="r", page=page))]
 
@@ -315,7 +319,8 @@ def test_a_watch_is_answered_by_news_the_first_time_and_by_the_end(
 ) -> None:
     ctx = Recorder()
 
-    asked = ctx.give(gateway(ctx, asking), found)
+    made = gateway(ctx, asking, found)
+    asked = ctx.give(made, WaitsSaid("r", found.document))
 
     assert asked == [("send", CLIENT, InstanceChanged(request_id="r", page=found.document))]
 
@@ -344,7 +349,7 @@ def test_what_happens_is_looked_at_when_it_is_on_disk_and_asked_for_once_at_a_ti
 
 def test_what_nobody_watches_is_not_looked_at() -> None:
     ctx = Recorder()
-    made = gateway(ctx, watch(), changes({"name": "a"}), OnDisk(7))  # answered
+    made = gateway(ctx, watch(), changes({"name": "a"}), WaitsSaid("r", {}), OnDisk(7))  # answered
 
     assert ctx.give(made, InstanceTouched(7)) == []
 

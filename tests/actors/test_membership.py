@@ -171,11 +171,15 @@ def test_a_heartbeat_has_the_slots_of_its_moment_and_a_rising_number() -> None:
     asked = ctx.give(membership, Timer("beat"))
     assert asked == [("tell", "executor", CountSlots()), ("set_timer", "beat", BEAT_MS)]
     assert ctx.give(membership, FreeSlots(2)) == [
-        ("send_now", MASTER, heartbeat(number=1, free_slots=2, **vitals))
+        ("send_now", MASTER, heartbeat(number=1, free_slots=2, slots=2, **vitals))
     ]
     ctx.wait(BEAT_MS)
     assert ctx.give(membership, FreeSlots(1)) == [
-        ("send_now", MASTER, heartbeat(number=2, sent_ms=ctx.wall_ms, free_slots=1, **vitals))
+        (
+            "send_now",
+            MASTER,
+            heartbeat(number=2, sent_ms=ctx.wall_ms, free_slots=1, slots=2, **vitals),
+        )
     ]
 
 

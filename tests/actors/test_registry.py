@@ -6,13 +6,13 @@ import pytest
 
 from stenella.actors.base import Boot, Loaded, PeerLost, Timer
 from stenella.actors.master.messages import (
+    CountRunning,
     Done,
     DrainAll,
     Judge,
     RecoverWorkers,
     Relay,
     Relayed,
-    Status,
     TellStatus,
     Verdicts,
     WorkerBeat,
@@ -232,7 +232,7 @@ def test_a_welcomed_workers_beat_is_passed_to_the_dispatcher() -> None:
 
     asked = hear(ctx, made, heartbeat(number=4, free_slots=1), peer=b"anew")
 
-    assert asked == [("tell", "dispatcher", WorkerBeat("w1", "b1", b"anew", 4, 1, False))]
+    assert asked == [("tell", "dispatcher", WorkerBeat("w1", "b1", b"anew", 4, 1, False, 2))]
 
 
 @pytest.mark.parametrize("boot", ["b0", "b2"])
@@ -280,8 +280,8 @@ def test_a_lost_connection_makes_its_worker_late_at_once() -> None:
 
 
 def state(ctx: Recorder, made: Registry) -> str:
-    [status] = told(ctx.give(made, TellStatus("r")), "gateway")
-    assert isinstance(status, Status)
+    [status] = told(ctx.give(made, TellStatus("r", all=True)), "dispatcher")
+    assert isinstance(status, CountRunning)
     word: str = status.workers[0]["state"]
     return word
 

@@ -20,6 +20,7 @@ from stenella.protocol.commands import (
     Stop,
     Submit,
     ToClient,
+    WorkerOrder,
 )
 from stenella.workflow import definition as definitions
 from stenella.workflow.definition import Definition
@@ -27,6 +28,7 @@ from stenella.workflow.definition import Definition
 from .network import Link
 from .node import CLUSTER
 from .story import Violation
+from .worker_node import MORE_SLOTS
 from .workflows import PROBE, wide, workflow
 
 if TYPE_CHECKING:
@@ -125,6 +127,36 @@ class Client:
         def judge(answer: Command) -> None:
             if isinstance(answer, Refused) and answer.code != "refused":
                 raise Violation("a stop is carried out or says why not", f"{answer}")
+
+        self.ask(request, judge)
+
+    def order_some(self, worker: str) -> None:
+        """Something of one worker."""
+        random, options = self.world.random, self.world.options
+        word = random.choice(("drain", "drain", "resume", "resize", "resize", "restart", "forget"))
+        self.order(worker, word, random.randint(1, options.slots + MORE_SLOTS))
+
+    def drop_orders(self) -> None:
+        """Ask no more for what nobody has answered."""
+        for request_id, pending in list(self.pending.items()):
+            if isinstance(pending.request, WorkerOrder):
+                del self.pending[request_id]
+
+    def set_right(self, worker: str) -> None:
+        """The worker takes tasks, as many as it was started with."""
+        self.order(worker, "resume", 0)
+        self.order(worker, "resize", self.world.options.slots)
+
+    def order(self, worker: str, word: str, slots: int) -> None:
+        """Until it is carried out, or refused for good."""
+        body = digest(b"WorkerOrder", worker.encode(), word.encode(), b"%d" % slots)
+        request = WorkerOrder(
+            request_id=self._id("order"), digest=body, worker=worker, order=word, slots=slots
+        )
+
+        def judge(answer: Command) -> None:
+            if isinstance(answer, Refused) and answer.code not in ("refused", "not_found"):
+                raise Violation("an order is carried out or says why not", f"{answer}")
 
         self.ask(request, judge)
 

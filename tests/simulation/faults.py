@@ -41,6 +41,27 @@ def begin(world: "World") -> None:
     def shut_down() -> None:
         random.choice(world.clients).shut_down()
 
+    def order() -> None:
+        random.choice(world.clients).order_some(random.choice(world.workers).name)
+
+    def fill_disk() -> None:
+        node = random.choice(world.workers)
+        node.measure(True)
+        world.after(random.randint(1, 8_000), lambda: node.measure(False))
+
+    def flap() -> None:
+        node = random.choice(world.workers)
+
+        def come_and_go() -> None:
+            if not world.healing:
+                node.crash("flaps")
+
+        for second in range(10):
+            world.after(1_000 * second, come_and_go)
+
+    again(options.orders_ms, order)
+    again(options.disk_ms, fill_disk)
+    again(options.flap_ms, flap)
     again(options.cut_interval_ms, cut)
     again(options.clock_jump_ms, jump)
     again(options.shutdowns, shut_down)

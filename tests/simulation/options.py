@@ -11,6 +11,7 @@ from typing import Any
 WEATHER = (
     *("loss", "repeats", "delay_ms_max", "fifo", "ghosts", "cut_interval_ms", "crash_point"),
     *("master_crash_ms", "worker_crash_ms", "warden_crash_ms", "reboot_ms", "shutdowns"),
+    *("orders_ms", "disk_ms", "flap_ms"),
     *("commit_ms_max", "commit_stall", "commit_final", "clock_jump_ms"),
 )
 
@@ -40,6 +41,8 @@ class Options:
     dry: float = 0.0  # of instances that are only rehearsed
     doubles: float = 0.2  # of requests that are sent again although they were answered
     shutdowns: int = 0  # interval
+    big: float = 0.0  # of tasks that only workers of group big take
+    orders_ms: int = 0  # between two of people's orders to workers
     safety_ms: int = 60_000
     # the wire
     loss: float = 0.0
@@ -55,6 +58,8 @@ class Options:
     worker_crash_ms: int = 0
     warden_crash_ms: int = 0
     reboot_ms: int = 0
+    flap_ms: int = 0  # between two times when a worker comes and goes every second
+    disk_ms: int = 0  # between two times when a worker's disk is short
     down_ms_max: int = 2_000
     # disks and clocks
     commit_ms_max: int = 2
@@ -126,5 +131,9 @@ def draw(seed: int, **fixed: Any) -> Options:
         "file_ms_max": some(1, 200, 2_000),
         "clock_offset_ms_max": kind(0.5, 100, 3_600_000),
         "clock_jump_ms": kind(0.2, 10_000),
+        "big": kind(0.3, 0.2, 0.6),
+        "orders_ms": kind(0.4, 1_000, 8_000),
+        "disk_ms": kind(0.2, 2_000, 10_000),
+        "flap_ms": kind(0.15, 15_000),
     }
     return Options(seed=seed, **drawn | fixed)

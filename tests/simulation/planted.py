@@ -12,6 +12,7 @@ import msgspec
 
 from stenella.actors import roles
 from stenella.actors.base import Actor, Context
+from stenella.actors.master.capacity import Slots
 from stenella.actors.master.dispatcher import Dispatcher
 from stenella.actors.master.event_persister import EventPersister
 from stenella.actors.master.registry import Registry
@@ -103,6 +104,38 @@ class FreesASlotTwice(Dispatcher):
         live = self._slots(worker).live
         if live:
             del live[next(iter(live))]
+
+
+class AsksRefusersAgain(Dispatcher):
+    def _request_answered(self, ack: Any, ctx: Context) -> None:
+        super()._request_answered(ack, ctx)
+        for slots in self.workers.values():
+            slots.refused_at_beat, slots.no_disk = None, False
+
+
+class TakesUpDrainedOnes(Dispatcher):
+    """A registration makes a worker open, whatever a person wants."""
+
+    def _take_up(self, up: Any, ctx: Context) -> None:
+        super()._take_up(msgspec.structs.replace(up, draining=False), ctx)
+
+
+class BelievesTheWorkersSlots(Dispatcher):
+    """What the worker says it has is placed there, though a person wants fewer."""
+
+    def _hear(self, beat: Any, ctx: Context) -> None:
+        count = self._slots(beat.worker).count
+        super()._hear(msgspec.structs.replace(beat, slots=max(count, beat.slots, 4)), ctx)
+
+
+class IgnoresGroups(Slots):
+    def takes(self, group: str, task_type: str) -> bool:
+        return task_type in self.types
+
+
+class PlacesInAnyGroup(Dispatcher):
+    def _slots(self, worker: str) -> Slots:
+        return self.workers.setdefault(worker, IgnoresGroups(worker))
 
 
 class JudgesEveryListing(Registry):
@@ -230,6 +263,7 @@ class Bug:
     weather: dict[str, Any] = field(default_factory=dict)
 
 
+ORDERED: dict[str, Any] = {"orders_ms": 1_000, "task_ms_max": 4_000, "noops": 0.0, "instances": 8}
 SLOW_DISK: dict[str, Any] = {"commit_ms_max": 500, "cycle_ms_max": 1}
 LOSSY: dict[str, Any] = {"loss": 0.3, "repeats": 0.3, "delay_ms_max": 300}
 OUT_OF_ORDER: dict[str, Any] = {"repeats": 0.3, "delay_ms_max": 3_000, "fifo": False}
@@ -269,6 +303,30 @@ PLANTED = [
     ),
     Bug("an event is not written", "I3, I9", master(event_persister=ForgetsAnEvent)),
     Bug("a slot is freed twice", "I28", master(dispatcher=FreesASlotTwice), FULL | {"slots": 2}),
+    Bug(
+        "who refused is asked again at once",
+        "a refused task is no hot loop",
+        master(dispatcher=AsksRefusersAgain),
+        CALM | {"disk_ms": 1_000, "delay_ms_max": 2, "workers": 1, "noops": 0.0, "instances": 8},
+    ),
+    Bug(
+        "a drained worker that registers is given tasks",
+        "a drained worker is given nothing",
+        master(dispatcher=TakesUpDrainedOnes),
+        CALM | ORDERED | {"worker_crash_ms": 1_500},
+    ),
+    Bug(
+        "more slots than a person wants",
+        "I28",
+        master(dispatcher=BelievesTheWorkersSlots),
+        CALM | ORDERED | FULL | {"slots": 1},
+    ),
+    Bug(
+        "a worker of another group",
+        "a task goes to a worker of its group",
+        master(dispatcher=PlacesInAnyGroup),
+        CALM | {"workers": 2, "big": 0.6},
+    ),
     Bug(
         "a stale listing is judged",
         "I15: what was placed since is called lost",

@@ -74,7 +74,7 @@ class Processes:
         self.spawned[number, attempt] = start
         living.append(process)
         running = [p for p in node.machine.processes.values() if p.main]
-        hold("I28 slots", len(running) <= node.slots)
+        hold("I28 slots", len(running) <= node.slots_max)
 
     def on_end(self, process: "Process") -> None:
         """It runs no more."""

@@ -4,7 +4,6 @@ import sqlite3
 from typing import TYPE_CHECKING, Any
 
 from stenella.protocol.states import (
-    TASK_COUNTS_AS_RUNNING,
     TASK_FINAL,
     WORKFLOW_FINAL,
     Event,
@@ -17,6 +16,7 @@ from stenella.workflow.definition import Definition
 from stenella.workflow.graph import Graph
 
 from .fold import Control, control, fold
+from .staff import Staff
 from .story import Violation
 
 if TYPE_CHECKING:
@@ -53,6 +53,7 @@ class Rows:
         self.kills: dict[int, None] = {}  # dispatches with a kill's intent on disk
         self.acknowledged: dict[int, str] = {}
         self.just_ended: list[Fields] = []  # instances that became final in the last commit
+        self.staff = Staff(self)
         self.versions: dict[str, tuple[Definition, Graph]] = {}
 
     def read(self, sql: str, *values: Any) -> list[sqlite3.Row]:
@@ -85,12 +86,14 @@ class Rows:
     def look(self) -> None:
         """Raises `Violation`."""
         events: dict[int, list[Fields]] = {}
+        new: list[Fields] = []
         for found in self.read(
             "SELECT * FROM task_event WHERE id > ? ORDER BY id", self.last_event
         ):
             event = dict(found)
             self.last_event = event["id"]
             events.setdefault(event["task_instance_id"], []).append(event)
+            new.append(event)
             self.world.trace.add(self.world.now_ms, "database", "commits", event)
         instances = {row["id"]: dict(row) for row in self.read("SELECT * FROM workflow_instance")}
         stopped = [n for n, row in self.instances.items() if row["state"] == W.READY_STOP]
@@ -105,7 +108,7 @@ class Rows:
         for number in events:
             raise Violation("I3 an event for each change", f"{events[number]}", number)
         self._check_instances(instances)
-        self._check_slots()
+        self.staff.look(new)
 
     def _ends_on_failure(self, number: int) -> bool:
         """Whether a committed failure keeps new tasks from starting (I24)."""
@@ -265,16 +268,6 @@ class Rows:
             raise Violation("I23 SUCCESS", f"{row} {list(tasks.values())}")
         if final and (row["end_time"] is None or row["end_time"] < row["start_time"]):
             raise Violation("I8 start ≤ end", f"{row}")
-
-    def _check_slots(self) -> None:
-        """I28: no worker has more than its slots."""
-        taken: dict[str, int] = {}
-        for row in self.tasks.values():
-            if row["state"] in TASK_COUNTS_AS_RUNNING:
-                taken[row["worker"]] = taken.get(row["worker"], 0) + 1
-        for worker, count in taken.items():
-            if count > self.world.options.slots:
-                raise Violation("I28 slots", f"{worker} has {count}")
 
     def at_end(self) -> None:
         """Nothing that was once written has been rewritten."""

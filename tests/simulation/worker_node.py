@@ -16,6 +16,7 @@ from stenella.actors.base import (
     Prepared,
     ReadLog,
     ToWarden,
+    Vitals,
     WardenSaid,
 )
 from stenella.actors.roles import MASTER_PEER, WORKER_ROUTES
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     from .world import World
 
 _to_worker: CommandDecoder[ToWorker] = CommandDecoder(ToWorker)
+#: People's orders give a worker at most so many slots more than it was started with.
+MORE_SLOTS = 2
 LOG = b"what the task wrote\n"
 
 
@@ -47,6 +50,10 @@ class WorkerNode(Node):
         super().__init__(world, f"worker-{number}")
         self.journal = WorkerJournal.open(None, full=False)
         self.slots = world.options.slots
+        # Somebody may give it more while it runs.
+        self.slots_max = self.slots + (MORE_SLOTS if world.options.orders_ms else 0)
+        self.groups = ["default", "big"] if number == 1 else ["default"]
+        self.no_disk = False
         self.machine = Machine(world, self)
         self.link: Link | None = None
         self.line: WardenLine | None = None
@@ -68,7 +75,7 @@ class WorkerNode(Node):
             kernel_boot=self.machine.kernel_boot,
             journal=node.journal,
             cluster=CLUSTER,
-            groups=["default"],
+            groups=self.groups,
             slots=self.slots,
             types=["noop", "shell"],
             version="0",
@@ -82,9 +89,16 @@ class WorkerNode(Node):
             kill_grace_ms=self.world.options.kill_grace_ms,
         )
         self.rise(actors)
+        self.measure(self.no_disk)
         self.line = WardenLine(self, boot, node.life)
         self.line.connect()
         self.world.network.dial(self)
+
+    def measure(self, no_disk: bool) -> None:
+        """Its disk has little room, or enough again."""
+        self.no_disk = no_disk
+        if self.alive:
+            self.offer("membership", Vitals(0.0, 0, 0, 0, no_disk=no_disk))
 
     def gone(self) -> None:
         """Its connections break; the warden and the tasks go on."""

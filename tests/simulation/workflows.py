@@ -76,6 +76,7 @@ def one_task(
         params={f"in{n}": f"${{{task.name}.out}}" for n, task in enumerate(givers)},
         outputs=outputs,
         retry=retry if failing or random.random() < 0.5 else Retry(),
+        worker_group="big" if options.big and random.random() < options.big else "default",
     )
 
 

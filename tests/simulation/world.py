@@ -24,6 +24,7 @@ from .worker_node import WorkerNode
 HEAL_MS_MAX = 400_000
 LOOK_MS = 500  # between two looks whether everything has ended
 CLIENTS = 2
+ORDERS_GONE_MS = 40_000  # longer than the wire keeps a copy
 
 
 class World:
@@ -92,7 +93,22 @@ class World:
         self.healing = True
         self.weather = self.options.healed()
         self.network.cuts.clear()
+        for worker in self.workers:
+            worker.measure(False)
+        if self.options.orders_ms:
+            self.set_right()
         self.trace.add(self.now_ms, "world", "heals")
+
+    def set_right(self) -> None:
+        """Every worker takes tasks again; orders that are still on their way come before."""
+        for client in self.clients:
+            client.drop_orders()
+
+        def order() -> None:
+            for worker in self.workers:
+                self.clients[0].set_right(worker.name)
+
+        self.after(ORDERS_GONE_MS, order)
 
     def finish(self) -> None:
         """Everything ends, and then everything works."""

@@ -1,0 +1,96 @@
+"""The workers as the dispatcher sees them, and why a task is placed on none of them. Pure."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+#: Why a worker is given nothing, as people read it.
+CLOSED = {
+    "silent": "not heard",
+    "draining": "draining",
+    "no_disk": "short of disk",
+    "refused": "has just refused",
+}
+
+
+class Slots:
+    """A worker as the dispatcher sees it. ``live``: dispatch_id → task instance id."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.boot = ""
+        self.peer = b""
+        self.groups: list[str] = []
+        self.types: frozenset[str] = frozenset()
+        self.count = 0
+        self.live: dict[int, int] = {}
+        self.placed_max = 0  # highest dispatch_id given to it by this master
+        self.silent = True
+        self.draining = False
+        self.no_disk = False
+        self.refused_at_beat: int | None = None  # it said no: wait for a later beat with room
+        self.refused_types: set[str] = set()
+        self.beat = 0
+        self.noted = "silent"  # why it was closed when that changed last …
+        self.noted_at = 0  # … and when that was, wall
+
+    @property
+    def closed(self) -> str:
+        """Why it is given nothing, whatever it has free; empty: it may be."""
+        if self.silent:
+            return "silent"
+        if self.draining:
+            return "draining"
+        if self.no_disk:
+            return "no_disk"
+        return "refused" if self.refused_at_beat is not None else ""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it may be given anything."""
+        return not self.closed and len(self.live) < self.count
+
+    def takes(self, group: str, task_type: str) -> bool:
+        """Whether it is of the group and has the type."""
+        return (
+            group in self.groups and task_type in self.types and task_type not in self.refused_types
+        )
+
+    def note(self, wall_ms: int) -> None:
+        """Remember when the reason for giving it nothing changed; after each change of it."""
+        if self.closed != self.noted:
+            self.noted, self.noted_at = self.closed, wall_ms
+
+
+@dataclass(frozen=True)
+class Waits:
+    """Why a task is placed nowhere: a stable word, a sentence, and since when (wall)."""
+
+    cause: str  # no_worker, unknown_type, silent, draining, no_disk, refused, closed, no_slot
+    sentence: str
+    since: int
+
+
+def why_waits(workers: Iterable[Slots], group: str, task_type: str, queued_at: int) -> Waits:
+    """What keeps a task of this group and type, queued at ``queued_at`` (wall), from a worker."""
+    of_group = [slots for slots in workers if group in slots.groups]
+    if not of_group:
+        text = f"no worker is in group {group}"
+        return Waits("no_worker", text, queued_at)
+    takers = [slots for slots in of_group if slots.takes(group, task_type)]
+    if not takers:
+        text = f"no worker in group {group} takes tasks of type {task_type}"
+        return Waits("unknown_type", text, queued_at)
+    reasons = Counter(slots.closed for slots in takers)
+    if "" in reasons:
+        slots_count = sum(slots.count for slots in takers if not slots.closed)
+        text = f"every one of {slots_count} slots in group {group} is taken"
+        return Waits("no_slot", text, queued_at)
+    # None is open since the last of them closed.
+    since = max(queued_at, *(slots.noted_at for slots in takers))
+    parts = [f"{count} {CLOSED[reason]}" for reason, count in sorted(reasons.items())]
+    cause = next(iter(reasons)) if len(reasons) == 1 else "closed"
+    count = len(takers)
+    plural = "the one worker" if count == 1 else f"none of {count} workers"
+    verb = "takes nothing" if count == 1 else "takes anything"
+    return Waits(cause, f"{plural} in group {group} {verb}: {', '.join(parts)}", since)

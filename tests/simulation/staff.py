@@ -1,0 +1,86 @@
+"""What people want of workers holds: who is drained, small or of another group is given nothing.
+
+Looks at the workers' rows and the events of each commit; knows nothing of registry or dispatcher.
+"""
+
+import json
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from stenella.protocol.states import TASK_COUNTS_AS_RUNNING, Event
+
+from .node import HEARTBEAT_MS
+from .story import Violation
+
+if TYPE_CHECKING:
+    from .rows import Rows
+
+Fields = dict[str, Any]
+REFUSALS = ("draining", "no_disk", "no_slot", "unknown_type")
+#: A worker that refused is asked again after a heartbeat; one more may have been under way, and
+#: one that is told something new beats at once.
+REFUSALS_MAX = 3
+
+
+def slots_of(row: Fields) -> int:
+    """How many attempts it may have."""
+    number: int = row["slots"] if row["slots_set"] is None else row["slots_set"]
+    return number
+
+
+class Staff:
+    """The workers' rows as of the last commit, and how often tasks were refused lately."""
+
+    def __init__(self, rows: "Rows") -> None:
+        self.rows = rows
+        self.before: dict[str, Fields] = {}
+        self.refused: dict[int, deque[int]] = {}  # task → when (wall)
+
+    def look(self, events: list[Fields]) -> None:
+        """After a commit with these events. Raises `Violation`."""
+        now = {row["id"]: dict(row) for row in self.rows.read("SELECT * FROM worker")}
+        placed: dict[str, Fields] = {}
+        for event in events:
+            if event["event"] == Event.DISPATCH:
+                placed[event["worker"]] = event
+                self._check_place(event, now[event["worker"]])
+            elif event["event"] == Event.RETURNED and event["detail"] in REFUSALS:
+                self._count(event)
+        for worker, event in placed.items():
+            self._check_slots(worker, now, event)
+        self.before = now
+
+    def _check_place(self, event: Fields, row: Fields) -> None:
+        number = event["task_instance_id"]
+        before = self.before.get(row["id"], row)
+        drained = before["draining_since"], row["draining_since"]
+        if drained[0] is not None and drained[0] == drained[1]:
+            raise Violation("a drained worker is given nothing", f"{event}, {row}", number)
+        task = self.rows.tasks[number]
+        instance = self.rows.instances[task["workflow_instance_id"]]
+        definition, _ = self.rows.definition(instance)
+        group = definition.tasks[task["node"]].worker_group
+        if group not in json.loads(row["groups"]):
+            raise Violation("a task goes to a worker of its group", f"{group}: {row}", number)
+
+    def _check_slots(self, worker: str, now: dict[str, Fields], event: Fields) -> None:
+        """I28; what ran when the number fell goes on, and nothing comes to it."""
+        rows = self.rows.tasks.values()
+        live = [r for r in rows if r["worker"] == worker and r["state"] in TASK_COUNTS_AS_RUNNING]
+        most = max(slots_of(now[worker]), slots_of(self.before.get(worker, now[worker])))
+        if len(live) > most:
+            text = f"{worker} has {len(live)} of {most} after {event}"
+            raise Violation("I28 slots", text, event["task_instance_id"])
+
+    def _count(self, event: Fields) -> None:
+        """A refusal is an answer to be heeded, not a loop."""
+        if self.rows.world.options.clock_jump_ms:
+            return
+        number, at = event["task_instance_id"], event["at"]
+        lately = self.refused.setdefault(number, deque())
+        lately.append(at)
+        while lately[0] < at - HEARTBEAT_MS:
+            lately.popleft()
+        if len(lately) > REFUSALS_MAX * self.rows.world.options.workers:
+            text = f"refused {len(lately)} times in {HEARTBEAT_MS} ms"
+            raise Violation("a refused task is no hot loop", text, number)
