@@ -54,6 +54,12 @@ up
 validate
 version
 wait
+worker drain
+worker ls
+worker resize
+worker restart
+worker resume
+worker rm
 worker start
 """
 
