@@ -73,6 +73,7 @@ LONG_FILES: dict[str, str] = {
     "actors/worker/executor.py": "one attempt's way from request to result, and its adoption",
     "protocol/commands.py": "every command on the wire, so that the protocol is read as one",
     "runtime/link.py": "both ends of one wire, so that they are read together",
+    "tests/actors/test_gateway.py": "every conversation at the one door",
     "tests/actors/test_turn.py": "the contract between the turn and whoever performs it",
     "tests/runtime/test_link.py": "the conversation of both ends",
 }
