@@ -40,6 +40,7 @@ COMMANDS = {
     "wait": ("run", "wait"),
     "logs": ("logs", "logs"),
     "stop": ("stop", "stop"),
+    "kill": ("stop", "kill"),
     "debug": ("debug", "debug"),
     "bench": ("bench", "bench"),
 }

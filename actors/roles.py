@@ -35,6 +35,7 @@ MASTER_ROUTES: dict[type[commands.Command], str] = {
     commands.Submit: "gateway",
     commands.Stop: "gateway",
     commands.WorkerOrder: "gateway",
+    commands.KillTask: "gateway",
     commands.Shutdown: "gateway",
     commands.StatusRead: "gateway",
     commands.InstanceRead: "gateway",

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from ..protocol.codec import digest
-from ..protocol.commands import Answer, Shutdown, Stop, Submit, WorkerOrder
+from ..protocol.commands import Answer, KillTask, Shutdown, Stop, Submit, WorkerOrder
 from ..protocol.errors import NotFound, WorkflowFailed
 from ..workflow import definition as definitions
 from ..workflow.definition import Definition
@@ -73,6 +73,21 @@ class Client(Reads):
             workflow_instance_id=workflow_instance_id,
         )
         self._requester.ask(request, Answer)
+
+    def kill(self, workflow_instance_id: int, task: str) -> dict[str, Any]:
+        """End one task, whether it runs, waits or has not had its turn; it is never tried again.
+
+        Returns ``{"workflow_instance_id", "task_instance_id", "task", "state"}`` when that is on
+        disk; state is KILL unless a worker has it still to end. Raises `NotFound`, and `Refused`
+        if the task has ended.
+        """
+        request = KillTask(
+            request_id=new_request_id(),
+            digest=digest(b"KillTask", b"%d" % workflow_instance_id, task.encode()),
+            workflow_instance_id=workflow_instance_id,
+            task=task,
+        )
+        return self._requester.ask(request, Answer).result
 
     def order_worker(self, worker: str, order: str, slots: int = 0) -> dict[str, Any]:
         """``order`` of drain, resume, resize (to ``slots``), restart, forget; holds until undone.

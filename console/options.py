@@ -44,6 +44,17 @@ def instance(text: str) -> Address:
     return instance_or_task(text)
 
 
+def task(text: str) -> Address:
+    """Reads ``7/TASK last/TASK``."""
+    address = instance_or_task(text)
+    if address.task is None:
+        raise click.BadParameter(
+            f"{text!r} names no task; write {address}/TASK, or stop the whole instance: "
+            f"stenella stop {address}"
+        )
+    return address
+
+
 def duration(text: str) -> float:
     """Reads ``200ms 0.2s 5m 1h30m 2d`` as seconds."""
     try:

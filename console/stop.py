@@ -1,10 +1,10 @@
-"""``stenella stop``: an end to a workflow instance."""
+"""``stenella stop`` and ``stenella kill``: an end to a workflow instance, or to a task of it."""
 
 import click
 
 from ..client.client import Client
 from . import pages
-from .options import Address, instance, json_option
+from .options import Address, instance, json_option, task
 
 
 @click.command()
@@ -24,3 +24,30 @@ def stop(address: Address, as_json: bool) -> None:
         pages.emit({"workflow_instance_id": number})
     else:
         click.echo(f"workflow instance {number} is being stopped: stenella wait {number}")
+
+
+@click.command()
+@click.argument("address", type=task, metavar="ID/TASK")
+@json_option
+def kill(address: Address, as_json: bool) -> None:
+    """Kill one task of a workflow instance.
+
+    It gets TERM, and KILL after task.kill_grace_s; it is never tried again. A task that has not
+    begun never will. What depends on it is SKIPPED, and the workflow does not succeed; other
+    branches go on unless failure_strategy is end. Returns at once.
+
+    Example: stenella kill last/extract
+    """
+    assert address.task is not None
+    with Client() as client:
+        number = address.workflow_instance_id or client.show(0)["workflow_instance_id"]
+        killed = client.kill(number, address.task)
+    if as_json:
+        pages.emit(killed)
+    elif killed["state"] == "KILL":
+        click.echo(f"task {address.task} of workflow instance {number} was killed")
+    else:
+        click.echo(
+            f"task {address.task} of workflow instance {number} is being killed: "
+            f"stenella show {number}"
+        )

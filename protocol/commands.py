@@ -235,7 +235,8 @@ class TaskKillRequest(OfAttempt, frozen=True):
 
 
 class TaskKillResponse(OfAttempt, frozen=True):
-    """Worker → master: never_began, killing (journalled), ended, kill_failed."""
+    """Worker → master: never_began, killing (journalled), ended; or kill_failed, of itself, again
+    and again while processes are left that KILL does not end."""
 
     outcome: Name
     pids: list[Id] = []
@@ -277,6 +278,13 @@ class WorkerOrder(Intent, frozen=True):
     worker: Name
     order: Name  # drain, resume, resize, restart, forget
     slots: Id = 0  # of resize
+
+
+class KillTask(Intent, frozen=True):
+    """End one task of an instance, begun or not; it is never tried again. May be repeated."""
+
+    workflow_instance_id: Id
+    task: Name
 
 
 class Shutdown(Request, frozen=True):
@@ -396,6 +404,7 @@ FromClient = (
     Submit
     | Stop
     | WorkerOrder
+    | KillTask
     | Shutdown
     | StatusRead
     | InstanceRead

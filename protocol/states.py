@@ -59,6 +59,8 @@ TASK_LIVE = frozenset(T) - TASK_FINAL  # PAUSE is live: somebody may resume it
 TASK_SUCCEEDED = frozenset({T.SUCCESS, T.FORCED_SUCCESS})
 TASK_COUNTS_AS_RUNNING = frozenset({T.RUNNING_EXECUTION, T.DISPATCH})  # holds a slot of a worker
 TASK_TO_FAIL_OVER = frozenset({T.DISPATCH, T.RUNNING_EXECUTION})
+#: No worker has it: a kill ends it in the turn that asks.
+TASK_UNPLACED = frozenset({T.SUBMITTED_SUCCESS, T.DELAY_EXECUTION, T.PAUSE})
 
 WORKFLOW_FINAL = frozenset({W.STOP, W.FAILURE, W.SUCCESS})
 WORKFLOW_LIVE = frozenset(W) - WORKFLOW_FINAL
@@ -86,6 +88,7 @@ class Event(IntEnum):
     SKIP = 11
     DUE = 12  # a delay is over
     KEPT = 13  # a new boot of its worker goes on with it
+    KILL_FAILED = 14  # its worker goes on trying
 
 
 E = Event
@@ -94,6 +97,7 @@ E = Event
 TASK_TRANSITIONS: dict[tuple[TaskState | None, Event], frozenset[TaskState]] = {
     (None, E.SUBMIT): frozenset({T.SUBMITTED_SUCCESS}),
     (None, E.SKIP): frozenset({T.SKIPPED, T.UPSTREAM_FAILED}),
+    (None, E.KILL): frozenset({T.KILL}),  # it had not had its turn yet
     (T.SUBMITTED_SUCCESS, E.DELAY): frozenset({T.DELAY_EXECUTION}),
     (T.DELAY_EXECUTION, E.DUE): frozenset({T.SUBMITTED_SUCCESS}),
     (T.SUBMITTED_SUCCESS, E.DISPATCH): frozenset({T.DISPATCH}),
@@ -108,13 +112,12 @@ TASK_TRANSITIONS: dict[tuple[TaskState | None, Event], frozenset[TaskState]] = {
         for state in (T.DISPATCH, T.RUNNING_EXECUTION)
     },
     **{
-        (state, E.LOST): frozenset({T.NEED_FAULT_TOLERANCE})
+        # KILL: its end had been asked for, and there is nothing left of it.
+        (state, E.LOST): frozenset({T.NEED_FAULT_TOLERANCE, T.KILL})
         for state in (T.DISPATCH, T.RUNNING_EXECUTION)
     },
-    **{
-        (state, E.KILL): frozenset({T.KILL})
-        for state in (T.SUBMITTED_SUCCESS, T.DELAY_EXECUTION, T.PAUSE)
-    },
+    **{(state, E.KILL): frozenset({T.KILL}) for state in TASK_UNPLACED},
+    **{(state, E.KILL_FAILED): frozenset({state}) for state in TASK_TO_FAIL_OVER},
     **{
         (state, E.PAUSE): frozenset({T.PAUSE}) for state in (T.SUBMITTED_SUCCESS, T.DELAY_EXECUTION)
     },

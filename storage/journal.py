@@ -144,6 +144,7 @@ class Journal:
 
         ``intent`` (request id); ``live_instances`` (after id, limit): pairs of an instance that
         has not ended and its definition; ``tasks_of`` (instance, after id, limit); ``task`` (id);
+        ``task_named`` (instance, name: looked for among the instance's tasks);
         ``instance`` (id); ``workers`` ().
 
         Raises:

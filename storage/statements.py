@@ -108,6 +108,7 @@ LOAD = {
     "intent": select(IntentRow, "WHERE request_id = ?"),
     "live_instances": select(WorkflowInstanceRow, f"WHERE {LIVE} AND id > ? ORDER BY id LIMIT ?"),
     "task": select(TaskInstanceRow, "WHERE id = ?"),
+    "task_named": select(TaskInstanceRow, "WHERE workflow_instance_id = ? AND name = ?"),
     "tasks_of": select(
         TaskInstanceRow, "WHERE workflow_instance_id = ? AND id > ? ORDER BY id LIMIT ?"
     ),

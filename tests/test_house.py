@@ -70,6 +70,7 @@ FUNCTION_LINES_MAX = 70
 LONG_FILES: dict[str, str] = {
     "actors/master/event_persister.py": "every rule that writes a task's row, in one place",
     "actors/master/gateway.py": "one door: intents, reads, watches, logs and debug",
+    "actors/master/workflow_executor.py": "what comes next in an instance, from start to end",
     "actors/worker/executor.py": "one attempt's way from request to result, and its adoption",
     "protocol/commands.py": "every command on the wire, so that the protocol is read as one",
     "runtime/link.py": "both ends of one wire, so that they are read together",

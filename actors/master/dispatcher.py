@@ -26,6 +26,7 @@ from .messages import (
     DrainAll,
     Ended,
     Forgettable,
+    KillFailed,
     MayForget,
     NotPlaced,
     Occupied,
@@ -306,6 +307,10 @@ class Dispatcher:
         self._return(entry, ack.dispatch_id, ack.reason, ctx)
 
     def _kill_answered(self, answer: TaskKillResponse, ctx: Context) -> None:
+        if answer.outcome == "kill_failed" and answer.epoch == self.epoch:
+            # No answer to a request of ours but a state, told for as long as it lasts.
+            ctx.tell("event_persister", KillFailed(ctx.sender, answer))
+            return
         entry = self.kills.get(answer.dispatch_id)
         if entry is None or entry.worker != ctx.sender or answer.epoch != self.epoch:
             return

@@ -19,12 +19,14 @@ from ...protocol.commands import (
     TaskExecuteRunning,
     TaskExecuteRunningAck,
     TaskKillRequest,
+    TaskKillResponse,
     Verdict,
 )
 from ...protocol.rows import DeadLetter, TaskAttempt, TaskEvent, TaskInstanceRow
 from ...protocol.states import (
     TASK_FINAL,
     TASK_TO_FAIL_OVER,
+    TASK_UNPLACED,
     Event,
     TaskState,
     fits,
@@ -35,10 +37,13 @@ from .messages import (
     Answered,
     CloseNodes,
     CreateTasks,
+    Done,
     Ended,
     EndInstance,
     InstanceTouched,
     Judge,
+    KillFailed,
+    KillNode,
     KillTasks,
     NotPlaced,
     Occupied,
@@ -56,7 +61,7 @@ from .messages import (
     Verdicts,
 )
 from .reconcile import judge_listed, judge_missing
-from .requests import Instance, compose, ids
+from .requests import Instance, already_ended, compose, ids
 
 T, E = TaskState, Event
 ME = "event_persister"
@@ -69,6 +74,14 @@ ENDS = {
     "KILL": (T.KILL, E.RESULT),
     "NEED_FAULT_TOLERANCE": (T.NEED_FAULT_TOLERANCE, E.LOST),
 }
+#: Why a task was to end, and the sentence about it.
+KILLED = {
+    "killed": "killed on request",
+    "stopped": "killed, because its workflow was stopped",
+    "failure_strategy": "killed, because another task did not succeed and failure_strategy is end",
+}
+#: Process ids told one by one; a fork bomb's would not fit a line.
+PIDS_TOLD_MAX = 10
 Callback = TaskExecuteRunning | TaskExecuteResponse
 
 Inbox = (
@@ -80,6 +93,8 @@ Inbox = (
     | CloseNodes
     | Retry
     | KillTasks
+    | KillNode
+    | KillFailed
     | EndInstance
     | Place
     | Return
@@ -146,6 +161,10 @@ class EventPersister:
                 self._retry(message, ctx)
             case KillTasks():
                 self._kill_tasks(message, ctx)
+            case KillNode():
+                self._kill_node(message, ctx)
+            case KillFailed():
+                self._note_kill_failed(message.worker, message.answer, ctx)
             case EndInstance():
                 for row in self.instances.pop(message.workflow_instance_id).rows.values():
                     del self.tasks[row.id]
@@ -231,7 +250,7 @@ class EventPersister:
             ctx.next_turn(msgspec.structs.replace(kill, first=kill.first + SLICE))
 
     def _kill(self, row: TaskInstanceRow, reason: str, ctx: Context) -> None:
-        if row.state == T.SUBMITTED_SUCCESS:
+        if row.state in TASK_UNPLACED:
             row.kill_reason = reason
             self._end_killed(row, ctx)
         elif row.state in TASK_TO_FAIL_OVER:
@@ -241,12 +260,54 @@ class EventPersister:
                 self._append_event(row, E.KILL, TaskState(row.state), ctx, detail=reason)
             self._send_kill(row, ctx)
 
+    def _kill_node(self, kill: KillNode, ctx: Context) -> None:
+        """One task, for a person: repeated it is no error until the task has ended."""
+        instance = self.instances[kill.workflow_instance_id]
+        row = instance.rows.get(kill.node)
+        if row is None:
+            row = self._new_row(kill.workflow_instance_id, kill.node, T.KILL, ctx)
+            row.attempt = row.try_no = 0
+            row.kill_reason = row.reason = "killed"
+            row.message, row.end_time = "killed before its turn came", ctx.wall_ms
+            self._record(row, E.KILL, None, ctx)
+        elif row.state in TASK_FINAL:
+            ctx.tell("gateway", already_ended(kill.request_id, row))
+            return
+        else:
+            self._kill(row, "killed", ctx)
+        result = {
+            "workflow_instance_id": row.workflow_instance_id,
+            "task_instance_id": row.id,
+            "task": row.name,
+            "state": TaskState(row.state).name,
+        }
+        ctx.tell("gateway", Done(kill.request_id, result))
+
     def _end_killed(self, row: TaskInstanceRow, ctx: Context) -> None:
         before = TaskState(row.state)
-        row.state, row.reason, row.end_time = T.KILL, row.kill_reason or "killed", ctx.wall_ms
-        row.message = "killed before it began"
+        row.state, row.end_time = T.KILL, ctx.wall_ms
+        _explain_kill(row, "it had not begun")
         self._record(row, E.KILL, before, ctx)
         self._tell_ended(row, ctx)
+
+    def _note_kill_failed(self, worker: str, answer: TaskKillResponse, ctx: Context) -> None:
+        """A state of a live attempt, told again and again: written when it is news."""
+        row = self.tasks.get(answer.task_instance_id)
+        known = row is not None and row.worker == worker and row.state in TASK_TO_FAIL_OVER
+        if row is None or not known or row.dispatch_id != answer.dispatch_id:
+            return  # of an attempt that is not the present one: the worker's log has it
+        pids = ", ".join(str(pid) for pid in answer.pids[:PIDS_TOLD_MAX])
+        more = len(answer.pids) - PIDS_TOLD_MAX
+        message = (
+            f"KILL does not end process {pids}{f' and {more} more' if more > 0 else ''} on"
+            f" {worker}: it waits inside the system or belongs to another user; tried again"
+            " every second, and the task ends when it is gone"
+        )
+        if (row.reason, row.message) == ("kill_failed", message):
+            return
+        row.reason, row.message = "kill_failed", message
+        state = TaskState(row.state)
+        self._record(row, E.KILL_FAILED, state, ctx, actor=f"worker {worker}", detail=message)
 
     def _send_kill(self, row: TaskInstanceRow, ctx: Context) -> None:
         assert row.worker is not None
@@ -358,6 +419,8 @@ class EventPersister:
             after, event = T.RUNNING_EXECUTION, E.RUNNING
         else:
             after, event = ENDS.get(callback.status, (T.FAILURE, E.RESULT))
+            if event is E.LOST and row.kill_reason is not None:
+                after = T.KILL  # asked for before it was lost; nothing of it is left
         if not fits(before, event, after):
             ctx.write(row)  # only its seq; what was said is kept as evidence
             self._append_event(row, event, before, ctx, detail=_said(callback))
@@ -370,6 +433,8 @@ class EventPersister:
             row.end_time, row.exit_code = callback.end_time, callback.exit_code
             row.reason, row.message, row.tail = callback.reason, callback.message, callback.tail
             row.outputs = msgspec.json.encode(callback.outputs).decode()
+            if after is T.KILL and row.kill_reason is not None:
+                _explain_kill(row, callback.message if event is E.LOST else "")
         else:
             row.reason = "" if callback.pid else "preparing"
         self._record(row, event, before, ctx, actor=f"worker {row.worker}")
@@ -471,6 +536,9 @@ class EventPersister:
                 row.state, row.reason = T.NEED_FAULT_TOLERANCE, "lost"
                 row.end_time = max(ctx.wall_ms, row.start_time or 0)  # two machines' clocks
                 row.message = f"worker {row.worker} came back without it"
+                if row.kill_reason is not None:
+                    row.state = T.KILL
+                    _explain_kill(row, row.message)
                 self._record(row, E.LOST, before, ctx, actor="registry")
                 ctx.tell("dispatcher", Ended(judge.worker, row.dispatch_id))
                 self._tell_ended(row, ctx)
@@ -577,6 +645,7 @@ class EventPersister:
                 row.reason,
                 row.try_no,
                 row.failover_no,
+                row.kill_reason is not None,
             ),
         )
 
@@ -584,6 +653,15 @@ class EventPersister:
         ctx.append(
             DeadLetter(at=ctx.wall_ms, actor=ME, sender=sender, reason=reason, body=_said(what))
         )
+
+
+def _explain_kill(row: TaskInstanceRow, circumstance: str) -> None:
+    """Reason and message of an end that was asked for: who asked, and what else is known."""
+    assert row.kill_reason is not None
+    row.reason = row.kill_reason
+    row.message = KILLED.get(row.reason, row.reason)
+    if circumstance:
+        row.message += f"; {circumstance}"
 
 
 def _evidence(row: TaskInstanceRow) -> TaskAttempt:

@@ -19,6 +19,7 @@ from ...protocol.commands import (
     InstancePage,
     InstanceRead,
     InstanceWatch,
+    KillTask,
     LogChunk,
     LogRead,
     Refused,
@@ -35,6 +36,7 @@ from .messages import (
     Done,
     DrainAll,
     InstanceTouched,
+    KillNamed,
     LiveInstances,
     NotDone,
     OrderWorker,
@@ -61,6 +63,7 @@ DEBUG_WAIT_MS = 1_000
 
 NOTHING_NEW: dict[str, Any] = {"instance": None, "counts": {}, "tasks": []}
 
+ClientIntent = Submit | Stop | KillTask | WorkerOrder
 Inbox = (
     Boot
     | Timer
@@ -71,6 +74,7 @@ Inbox = (
     | Submit
     | Stop
     | WorkerOrder
+    | KillTask
     | Shutdown
     | StatusRead
     | InstanceRead
@@ -145,7 +149,7 @@ class Gateway:
                 self.live_instances, self.used_ms = message.count, ctx.now_ms
             case Timer(name="use"):
                 self._watch_use(ctx)
-            case Submit() | Stop() | WorkerOrder():
+            case Submit() | Stop() | KillTask() | WorkerOrder():
                 self._take_intent(message, ctx)
             case (
                 Shutdown()
@@ -195,7 +199,7 @@ class Gateway:
 
     # --- intents --------------------------------------------------------------------------------
 
-    def _take_intent(self, intent: Submit | Stop | WorkerOrder, ctx: Context) -> None:
+    def _take_intent(self, intent: ClientIntent, ctx: Context) -> None:
         if self.leaving_idle:
             return
         known = self.open.get(intent.request_id)
@@ -233,22 +237,29 @@ class Gateway:
             else:
                 self._refuse_reuse(request_id, ctx)
                 self.open.pop(request_id, None)
-        elif isinstance(request, Submit):
-            ctx.tell(
-                "workflow_executor",
-                StartWorkflow(
+        else:
+            self._carry_out(request, ctx)
+
+    def _carry_out(self, request: ClientIntent, ctx: Context) -> None:
+        request_id, to = request.request_id, "workflow_executor"
+        order: StartWorkflow | StopWorkflow | KillNamed | OrderWorker
+        match request:
+            case Submit():
+                order = StartWorkflow(
                     request_id,
                     request.definition,
                     request.params,
                     request.submit_dir,
                     request.dry_run,
-                ),
-            )
-        elif isinstance(request, WorkerOrder):
-            order = OrderWorker(request_id, request.worker, request.order, request.slots)
-            ctx.tell("registry", order)
-        else:
-            ctx.tell("workflow_executor", StopWorkflow(request_id, request.workflow_instance_id))
+                )
+            case Stop():
+                order = StopWorkflow(request_id, request.workflow_instance_id)
+            case KillTask():
+                order = KillNamed(request_id, request.workflow_instance_id, request.task)
+            case WorkerOrder():
+                to = "registry"
+                order = OrderWorker(request_id, request.worker, request.order, request.slots)
+        ctx.tell(to, order)
 
     def _answer_done(self, done: Done, ctx: Context) -> None:
         opened = self.open.get(done.request_id)

@@ -10,6 +10,7 @@ from ...protocol.commands import (
     LogRead,
     TaskExecuteRequest,
     TaskKillRequest,
+    TaskKillResponse,
     Verdict,
 )
 from ...protocol.errors import Problem
@@ -40,6 +41,14 @@ class StopWorkflow(Message, frozen=True):
 
     request_id: str
     workflow_instance_id: int
+
+
+class KillNamed(Message, frozen=True):
+    """gateway → workflow_executor: end this task, begun or not; may be repeated."""
+
+    request_id: str
+    workflow_instance_id: int
+    task: str
 
 
 class Done(Message, frozen=True):
@@ -207,6 +216,15 @@ class KillTasks(Message, frozen=True):
     first: int = 0  # rows before are done; the persister cuts the work into slices
 
 
+class KillNode(Message, frozen=True):
+    """workflow_executor → event_persister: end this task and answer the request; it may have no
+    row yet, and then gets one that is final."""
+
+    request_id: str
+    workflow_instance_id: int
+    node: int
+
+
 class EndInstance(Message, frozen=True):
     """workflow_executor → event_persister: it has ended; its tasks may leave memory."""
 
@@ -223,6 +241,7 @@ class TaskEnded(Message, frozen=True):
     reason: str
     try_no: int
     failover_no: int
+    is_to_end: bool = False  # its end had been asked for: whatever it became, it is not tried again
 
 
 # --- event_persister ⇄ dispatcher ----------------------------------------------------------------
@@ -302,6 +321,13 @@ class SendKill(Message, frozen=True):
 
     worker: str
     request: TaskKillRequest
+
+
+class KillFailed(Message, frozen=True):
+    """dispatcher → event_persister: the worker has tried, and goes on trying."""
+
+    worker: str
+    answer: TaskKillResponse
 
 
 # --- registry ⇄ event_persister, dispatcher ------------------------------------------------------

@@ -5,7 +5,9 @@ from typing import Any
 
 from ...protocol.commands import TaskExecuteRequest
 from ...protocol.rows import TaskInstanceRow, WorkflowInstanceRow
+from ...protocol.states import TaskState
 from ...workflow.parameters import as_text, task_parameters, upstream
+from .messages import NotDone
 from .version import Version
 
 #: No wait between two tries is longer, whatever the backoff: a week.
@@ -38,6 +40,16 @@ def retry_wait_ms(version: Version, node: int, try_no: int) -> int:
     retry = version.definition.tasks[node].retry
     growth = retry.backoff ** min(max(0, try_no - 1), DOUBLINGS_MAX)
     return int(min(retry.interval_ms * growth, WAIT_MS_MAX))
+
+
+def already_ended(request_id: str, row: TaskInstanceRow) -> NotDone:
+    """The refusal of a kill that came too late."""
+    state = TaskState(row.state).name
+    text = (
+        f"task {row.name} of workflow instance {row.workflow_instance_id} "
+        f"has already ended with {state}"
+    )
+    return NotDone(request_id, 6, "refused", text)
 
 
 def ids(source: Any, epoch: int) -> dict[str, Any]:

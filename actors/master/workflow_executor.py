@@ -6,9 +6,11 @@ failure; before an instance ends, every node has a final row; what long work is 
 slices of ``SLICE`` nodes, with the graph and the rows as the only cursor.
 """
 
+import difflib
 import hashlib
 import json
 from collections import deque
+from collections.abc import Iterable
 from typing import assert_never
 from weakref import WeakValueDictionary
 
@@ -31,6 +33,8 @@ from .messages import (
     Done,
     EndInstance,
     InstanceTouched,
+    KillNamed,
+    KillNode,
     KillTasks,
     LiveInstances,
     Message,
@@ -42,7 +46,7 @@ from .messages import (
     StopWorkflow,
     TaskEnded,
 )
-from .requests import retry_wait_ms
+from .requests import already_ended, retry_wait_ms
 from .version import Version
 
 #: Nodes made or closed in one turn: about 10 ms of thinking, so that heartbeats are answered.
@@ -62,7 +66,7 @@ class Advance(Message, frozen=True):
     workflow_instance_id: int
 
 
-Inbox = Boot | Loaded | StartWorkflow | StopWorkflow | TaskEnded | Advance
+Inbox = Boot | Loaded | StartWorkflow | StopWorkflow | KillNamed | TaskEnded | Advance
 
 
 class Live:
@@ -89,7 +93,7 @@ class Live:
         self.succeeded += 1
         for child in self.version.graph.children[node]:
             self.missing[child] -= 1
-            if self.missing[child] == 0:
+            if self.missing[child] == 0 and not self.has_row[child]:  # else it was killed before
                 self.ready.append(child)
 
     def fail(self, node: int, state: TaskState) -> None:
@@ -115,6 +119,7 @@ class WorkflowExecutor:
         self.live: dict[int, Live] = {}
         self.versions: WeakValueDictionary[str, Version] = WeakValueDictionary()  # by digest
         self.stops: dict[int, list[str]] = {}  # instance being loaded → request ids of stops
+        self.kills: dict[tuple[int, str], list[str]] = {}  # the same of kills, by instance and task
         self.recovering: deque[Live] = deque()
         self.more_to_recover = 0  # id to go on from
 
@@ -131,12 +136,16 @@ class WorkflowExecutor:
                 self._recover_instances(message, ctx)
             case Loaded(name="tasks_of"):
                 self._recover_tasks(message, ctx)
+            case Loaded(name="task_named"):
+                self._refuse_kills(message, ctx)
             case Loaded():
                 self._stop_ended(message, ctx)
             case StartWorkflow():
                 self._start(message, ctx)
             case StopWorkflow():
                 self._stop(message, ctx)
+            case KillNamed():
+                self._kill(message, ctx)
             case TaskEnded():
                 self._take_end(message, ctx)
             case Advance():
@@ -230,6 +239,42 @@ class WorkflowExecutor:
                 text = f"workflow instance {number} has already ended with {state}"
                 ctx.tell("gateway", NotDone(request_id, 6, "refused", text))
 
+    def _kill(self, kill: KillNamed, ctx: Context) -> None:
+        """One task, whether it has had its turn or not; what is below it will never run."""
+        number, name = kill.workflow_instance_id, kill.task
+        live = self.live.get(number)
+        if live is None:
+            self.kills.setdefault((number, name), []).append(kill.request_id)
+            ctx.load("task_named", number, name)
+            return
+        node = live.version.graph.index.get(name)
+        if node is None:
+            self._refuse_unknown(kill.request_id, number, name, live.version.graph.names, ctx)
+            return
+        ctx.tell("event_persister", KillNode(kill.request_id, number, node))
+        if live.has_row[node]:
+            return  # its end, if it has not ended, is told by the persister
+        live.has_row[node] = 1
+        live.ready = deque(ready for ready in live.ready if ready != node)
+        self._count_failure(live, node, T.KILL, ctx)
+
+    def _refuse_kills(self, loaded: Loaded, ctx: Context) -> None:
+        """Kills in an instance that was not live: the task has ended, or never was."""
+        number, name = loaded.key
+        for request_id in self.kills.pop((number, name), []):
+            if not loaded.rows:
+                self._refuse_unknown(request_id, number, name, (), ctx)
+            else:
+                ctx.tell("gateway", already_ended(request_id, loaded.rows[0]))
+
+    def _refuse_unknown(
+        self, request_id: str, number: int, name: str, names: Iterable[str], ctx: Context
+    ) -> None:
+        near = difflib.get_close_matches(name, list(names), n=1)
+        hint = f"; did you mean {near[0]}?" if near else f"; see `stenella show {number}`"
+        text = f"there is no task {name!r} in a workflow instance {number}{hint}"
+        ctx.tell("gateway", NotDone(request_id, 3, "not_found", text))
+
     def _halt(self, live: Live, reason: str, ctx: Context) -> None:
         """Nothing new starts, and what lives is killed."""
         live.stopping = True
@@ -250,15 +295,21 @@ class WorkflowExecutor:
             live.succeed(ended.node)
             if live.stopping:
                 live.ready.clear()
+            self._advance(live, ctx)
         else:
-            live.fail(ended.node, ended.state)
-            if live.version.definition.failure_strategy == "end" and not live.stopping:
-                self._halt(live, "failure_strategy", ctx)
-                return
-        self._advance(live, ctx)
+            self._count_failure(live, ended.node, ended.state, ctx)
+
+    def _count_failure(self, live: Live, node: int, state: TaskState, ctx: Context) -> None:
+        live.fail(node, state)
+        if live.version.definition.failure_strategy == "end" and not live.stopping:
+            self._halt(live, "failure_strategy", ctx)
+        else:
+            self._advance(live, ctx)
 
     def _retry(self, live: Live, ended: TaskEnded) -> Retry | None:
-        """The next attempt, if the policy has one (a kill is never retried)."""
+        """The next attempt, if the policy has one and nobody has asked for the task's end."""
+        if ended.is_to_end:
+            return None
         match ended.state:
             case T.FAILURE:
                 policy = live.version.definition.tasks[ended.node].retry
@@ -315,7 +366,9 @@ class WorkflowExecutor:
     def _why_never(self, live: Live, node: int) -> tuple[TaskState, str]:
         if live.below_failure[node]:
             return T.UPSTREAM_FAILED, "upstream_failed"
-        return T.SKIPPED, "stopped" if live.row.state == W.READY_STOP else "failure_strategy"
+        if live.row.state == W.READY_STOP:
+            return T.SKIPPED, "stopped"
+        return T.SKIPPED, "failure_strategy" if live.stopping else "upstream_killed"
 
     def _end(self, live: Live, ctx: Context) -> None:
         row = live.row

@@ -7,6 +7,7 @@ before journal and warden have both answered; free slots = slots - attempts with
 """
 
 import json
+import logging
 from typing import Any, assert_never
 
 from ...protocol.commands import (
@@ -55,11 +56,16 @@ from .messages import (
     ids_of,
 )
 
+log = logging.getLogger(__name__)
+
 #: The drain's progress is looked at so often; it is for people, not for speed.
 DRAIN_CHECK_MS = 200
 #: A preparation that lasts longer is told to the master as RUNNING without a process; as a rule it
 #: takes a millisecond, and a word more for each attempt would cost more than it says.
 PREPARING_MS = 200
+#: How often it is told that something cannot be killed, while it lasts: no answer tells us that
+#: the master knows, and people need not know it sooner.
+STUCK_REPEAT_MS = 10_000
 #: Signals by number for messages; a table, because this room imports no `signal`.
 SIGNALS = {1: "HUP", 2: "INT", 3: "QUIT", 6: "ABRT", 7: "BUS", 8: "FPE", 9: "KILL", 11: "SEGV"}
 SIGNALS |= {10: "USR1", 12: "USR2", 13: "PIPE", 14: "ALRM", 15: "TERM", 24: "XCPU", 25: "XFSZ"}
@@ -95,6 +101,7 @@ class Attempt:
         self.ended: dict[str, Any] | None = None  # the warden's last word, while it is collected
         self.unwanted = False  # the master fenced it: kill it, say nothing
         self.accepted_ms: int | None = None  # by this life, on its own clock
+        self.stuck: list[int] = []  # pids that KILL does not end
 
 
 class Executor:
@@ -166,6 +173,8 @@ class Executor:
                 self._forget(message.dispatch_id, ctx)
             case Fenced():
                 self._fence(message.dispatch_id, ctx)
+            case Timer(name="stuck"):
+                self._tell_stuck(ctx)
             case Timer(name="drain"):
                 self._go_on_draining(ctx)
             case Timer():
@@ -395,10 +404,11 @@ class Executor:
         if attempt.row.phase == "ended":
             return
         attempt.ended = {"end_time": ctx.wall_ms}
+        status, reason = "NEED_FAULT_TOLERANCE", "lost"
         message = "the process was lost: its warden ended without recording how it ended"
-        self._report_end(
-            attempt, "NEED_FAULT_TOLERANCE", "lost", message, Collection({}, ""), None, ctx
-        )
+        if attempt.row.kill_reason is not None:  # journalled before: it decides
+            status, reason, _ = _by_intent(attempt.row.kill_reason)
+        self._report_end(attempt, status, reason, message, Collection({}, ""), None, ctx)
 
     def _report_end(
         self,
@@ -486,9 +496,25 @@ class Executor:
             case "lost":
                 self._lose(attempt, ctx)
             case "kill_failed":
-                pids = said["pids"]
-                answer = TaskKillResponse(**ids_of(attempt.row), outcome="kill_failed", pids=pids)
-                ctx.send(self.master, answer)
+                attempt.stuck = said["pids"]
+                log.warning(
+                    "cannot be killed task=%s attempt=%s pids=%s",
+                    attempt.row.task_instance_id,
+                    attempt.row.attempt,
+                    attempt.stuck,
+                )
+                self._tell_stuck(ctx)
+
+    def _tell_stuck(self, ctx: Context) -> None:
+        """Of all that cannot be killed, as long as that is so: the master forgets nothing."""
+        attempts = [a for a in self.attempts.values() if not a.unwanted]
+        stuck = [a for a in attempts if a.stuck and a.row.phase != "ended"]
+        for attempt in stuck:
+            ids = ids_of(attempt.row) | {"epoch": self.epoch}
+            answer = TaskKillResponse(**ids, outcome="kill_failed", pids=attempt.stuck)
+            ctx.send(self.master, answer)
+        if stuck:
+            ctx.set_timer("stuck", STUCK_REPEAT_MS)
 
     def _meet_warden(self, ctx: Context) -> None:
         """Compare the journal with all that the warden has; at start, and for each new warden."""

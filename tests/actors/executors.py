@@ -9,7 +9,7 @@ from stenella.protocol.launch import Launch
 from stenella.protocol.rows import JournalAttempt
 
 from .builders import EPOCH, GRACE_MS, IDENTITY, MASTER, request
-from .recorder import WALL_MS, Asked, Recorder
+from .recorder import WALL_MS, Asked, Recorder, told
 
 LAUNCH = Launch(["/bin/true"], {"A": "b"}, "/work")
 BEGUN = {"say": "begun", "dispatch_id": 100, "pid": 77, "start_ticks": 5, "start_time": WALL_MS}
@@ -45,6 +45,11 @@ def adopting(
     for message in (Boot(), Loaded("attempts", (), rows), greeting, EpochRose(EPOCH), *messages):
         ctx.give(made, message)
     return made
+
+
+def facts(asked: list[Asked]) -> list[Any]:
+    """What was reported."""
+    return [message.fact for message in told(asked, "callback_sender")]
 
 
 def said(**fact: Any) -> WardenSaid:

@@ -36,5 +36,5 @@ def letters(asked: list[Asked]) -> list[str]:
     return [row.reason for row in of(asked, "append") if isinstance(row, DeadLetter)]
 
 
-def ended(state: TaskState, reason: str = "") -> TaskEnded:
-    return TaskEnded(1, 10, 0, state, reason, 1, 0)
+def ended(state: TaskState, reason: str = "", is_to_end: bool = False) -> TaskEnded:
+    return TaskEnded(1, 10, 0, state, reason, 1, 0, is_to_end)

@@ -297,7 +297,7 @@ def test_what_is_answered_is_not_repeated(answer: Any) -> None:
     assert made.held() == 0
 
 
-@pytest.mark.parametrize("outcome", ["killing", "ended", "kill_failed"])
+@pytest.mark.parametrize("outcome", ["killing", "ended"])
 def test_any_answer_to_a_kill_stops_its_repeating(outcome: str) -> None:
     ctx = Recorder()
     made = dispatcher(ctx, *SENT, Answered(100), SendKill("w1", kill()))

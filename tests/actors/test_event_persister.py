@@ -82,7 +82,7 @@ def test_what_was_killed_while_it_waited_is_not_placed() -> None:
     made = persister(ctx, task_row(**WAITS))
     asked = ctx.give(made, KillTasks(1, "stopped"))
     assert events(asked) == [(E.KILL, T.SUBMITTED_SUCCESS, T.KILL)]
-    assert told(asked, "workflow_executor") == [ended(T.KILL, "stopped")]
+    assert told(asked, "workflow_executor") == [ended(T.KILL, "stopped", is_to_end=True)]
 
     assert ctx.give(made, PLACE) == [("tell", "dispatcher", NotPlaced("w1", 100))]
 
@@ -160,7 +160,7 @@ def test_a_kill_that_finds_it_never_began_returns_and_kills_in_one_turn() -> Non
         (E.KILL, T.SUBMITTED_SUCCESS, T.KILL),
     ]
     assert told(asked, "dispatcher") == [Ended("w1", 100)]
-    assert told(asked, "workflow_executor") == [ended(T.KILL, "stopped")]
+    assert told(asked, "workflow_executor") == [ended(T.KILL, "stopped", is_to_end=True)]
 
 
 @pytest.mark.parametrize(

@@ -27,8 +27,6 @@ from .builders import (
     IDENTITY,
     MASTER,
     journal_attempt,
-    kill,
-    killed,
     refused,
     report,
     request,
@@ -44,6 +42,7 @@ from .executors import (
     STARTED,
     adopting,
     executor,
+    facts,
     said,
     to_warden_kill,
 )
@@ -64,89 +63,6 @@ def listed(ctx: Recorder, made: Executor) -> list[AttemptReport]:
     [listing] = told(ctx.give(made, ListAttempts()), "membership")
     assert isinstance(listing, Listing)
     return listing.attempts
-
-
-def facts(asked: list[tuple[Any, ...]]) -> list[Any]:
-    return [message.fact for message in told(asked, "callback_sender")]
-
-
-# --- kill ----------------------------------------------------------------------------------------
-
-
-def test_a_kill_before_the_hand_over_drops_the_attempt_and_answers_never_began() -> None:
-    ctx = Recorder()
-    preparing = executor(ctx, request())
-
-    asked = ctx.give(preparing, kill())
-
-    assert asked == [*FORGOTTEN, ("send", MASTER, killed("never_began"))]
-    assert ctx.give(preparing, PREPARED) == []
-    assert ctx.give(preparing, request()) == [("send", MASTER, refused("never_began"))]
-
-
-def test_a_kill_that_comes_before_its_request_leaves_a_tombstone() -> None:
-    ctx = Recorder()
-    empty = executor(ctx)
-
-    assert ctx.give(empty, kill()) == [("send", MASTER, killed("never_began"))]
-    assert ctx.give(empty, request()) == [("send", MASTER, refused("never_began"))]
-
-
-@pytest.mark.parametrize("before", [STARTED, RUNNING])
-def test_a_kill_after_the_hand_over_is_journalled_and_left_to_the_warden(
-    before: tuple[Any, ...],
-) -> None:
-    ctx = Recorder()
-
-    asked = ctx.give(executor(ctx, *before), kill())
-
-    assert [row.kill_reason for row in of(asked, "put")] == ["person"]
-    assert asked[1:] == [to_warden_kill(), ("send", MASTER, killed("killing"))]
-
-
-def test_a_copy_of_a_kill_is_answered_alike_and_its_first_intent_stays() -> None:
-    ctx = Recorder()
-    dying = executor(ctx, *RUNNING, kill())
-
-    asked = ctx.give(dying, kill(reason="other"))
-
-    assert of(asked, "put") == []
-    assert of(asked, "send") == [killed("killing")]
-
-
-def test_a_kill_of_what_has_ended_says_so_before_and_after_the_ack() -> None:
-    ctx = Recorder()
-    over = executor(ctx, *RUNNING, WardenSaid(ENDED), Collected(100, Collection({}, "")))
-
-    assert ctx.give(over, kill()) == [("send", MASTER, killed("ended"))]
-    ctx.give(over, Acknowledged(100))
-    assert ctx.give(over, kill()) == [("send", MASTER, killed("ended"))]
-
-
-@pytest.mark.parametrize("word", ["never_began", "unknown"])
-def test_killed_before_the_warden_read_the_start_ends_as_the_kill_wants(word: str) -> None:
-    ctx = Recorder()
-    dying = executor(ctx, *STARTED, kill())
-
-    asked = ctx.give(dying, said(say=word, dispatch_id=100))
-
-    [fact] = facts(asked)
-    assert (fact.status, fact.reason) == ("KILL", "killed")
-
-
-def test_what_the_warden_does_not_know_and_nobody_killed_may_still_begin() -> None:
-    ctx = Recorder()
-
-    assert ctx.give(executor(ctx, *STARTED), said(say="unknown", dispatch_id=100)) == []
-
-
-def test_a_kill_that_leaves_processes_is_told_with_their_pids() -> None:
-    ctx = Recorder()
-    dying = executor(ctx, *RUNNING, kill())
-
-    asked = ctx.give(dying, said(say="kill_failed", dispatch_id=100, pids=[77]))
-
-    assert asked == [("send", MASTER, killed("kill_failed", pids=[77]))]
 
 
 # --- fenced --------------------------------------------------------------------------------------

@@ -41,6 +41,7 @@ bench workflows
 debug mailboxes
 debug trace
 down
+kill
 logs
 ls
 master start
@@ -116,7 +117,8 @@ def test_a_usage_error_is_a_document_where_documents_are_wanted(call: Call) -> N
 
 
 @pytest.mark.parametrize(
-    "line", ["status", "stop 1", "stop last", "down", "debug mailboxes", "submit {file}"]
+    "line",
+    ["status", "stop 1", "stop last", "kill 1/a", "down", "debug mailboxes", "submit {file}"],
 )
 def test_what_needs_a_cluster_says_how_to_start_one(line: str, call: Call, tmp_path: Path) -> None:
     (tmp_path / "w.yaml").write_text("name: w\ntasks: [{name: a, type: noop}]\n")

@@ -20,6 +20,7 @@ from stenella.protocol.commands import (
     InstanceChanged,
     InstanceRead,
     InstanceWatch,
+    KillTask,
     Stop,
     Submit,
 )
@@ -68,6 +69,7 @@ class Cluster:
         self.watches = 0
         self.stopped = False
         self.submits: list[Submit] = []
+        self.killed: list[str] = []
 
     def answer(self, request: FromClient, _copy: int) -> list[Command]:
         match request:
@@ -77,6 +79,11 @@ class Cluster:
             case Stop():
                 self.stopped = True
                 return [result(request)]
+            case KillTask():
+                self.killed.append(request.task)
+                state = "KILL" if request.task == "load" else "RUNNING_EXECUTION"
+                ids = {"workflow_instance_id": request.workflow_instance_id}
+                return [result(request, **ids, task_instance_id=2, task=request.task, state=state)]
             case InstanceWatch():
                 self.watches += 1
                 return [InstanceChanged(request_id=request.request_id, page=self.changes())]
@@ -252,6 +259,26 @@ def test_a_stop_names_what_it_stopped(call: Call, play: Any) -> None:
 
     assert call("stop", "last", "--json").document == {"workflow_instance_id": 7}
     assert cluster.stopped
+
+
+@pytest.mark.parametrize(
+    ("address", "words"), [("last/load", "was killed"), ("7/extract", "is being killed")]
+)
+def test_a_kill_says_what_became_of_the_task(
+    call: Call, play: Any, address: str, words: str
+) -> None:
+    cluster = play("SUCCESS")
+
+    assert words in call("kill", address).out
+    assert call("kill", address, "--json").document["workflow_instance_id"] == 7
+    assert cluster.killed == [address.partition("/")[2]] * 2
+
+
+def test_a_kill_wants_a_task(call: Call) -> None:
+    outcome = call("kill", "last")
+
+    assert outcome.code == 2
+    assert "stenella stop last" in outcome.err
 
 
 def wait_for_watch(cluster: Cluster) -> None:

@@ -22,7 +22,7 @@ from stenella.protocol.commands import (
     WorkerWelcome,
 )
 from stenella.protocol.rows import Batch
-from stenella.protocol.states import WORKFLOW_FINAL
+from stenella.protocol.states import TASK_FINAL, WORKFLOW_FINAL
 from stenella.workflow.references import Reference, pieces
 
 from .journals import Journals
@@ -51,6 +51,8 @@ class Checkers:
     def on_master_commit(self) -> None:
         """Every row that changed is looked at."""
         self.rows.look()
+        for event in self.rows.ended_now:
+            self.processes.is_gone(event)
         for row in self.rows.just_ended:
             self.processes.none_is_left_of(row)
 
@@ -98,6 +100,10 @@ class Checkers:
         if number not in self.rows.instances or not self.rows.has_intent(answer.request_id):
             raise Violation("I1 no lost submission", f"{answer}")
         self.rows.acknowledged[number] = answer.request_id
+        if task := answer.result.get("task_instance_id"):
+            row = self.rows.tasks[task]
+            if row["kill_reason"] is None and row["state"] not in TASK_FINAL:
+                raise Violation("I6 a kill is on disk before it is answered", f"{answer}", task)
 
     def _committed_callback(self, ack: TaskExecuteRunningAck | TaskExecuteResponseAck) -> None:
         applied = self.rows.seqs.get((ack.task_instance_id, ack.dispatch_id), 0)

@@ -1,6 +1,7 @@
 """Clients of the world: they ask, repeat until answered, and hold the master to its word."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from stenella.protocol.codec import CommandDecoder, decode_header, digest, encode_frames
@@ -12,6 +13,7 @@ from stenella.protocol.commands import (
     InstancePage,
     InstanceRead,
     InstanceWatch,
+    KillTask,
     LogRead,
     Refused,
     Request,
@@ -38,6 +40,7 @@ REPEAT_MS = (1_000, 2_000, 3_000, 5_000)
 #: The master takes nothing now; the same request may come again.
 PASSING = ("busy", "storage_stalled", "shutting_down", "worker_away")
 WATCH_MS = 10_000
+NOBODY = "nobody"  # no task of that name is there
 _decoder: CommandDecoder[ToClient] = CommandDecoder(ToClient)
 
 
@@ -108,6 +111,10 @@ class Client:
             self.world.after(wait_ms + 10_000, lambda: self._reuse(other))
         if random.random() < options.stops:
             self.world.after(random.randint(0, 8_000), lambda: self.stop(number))
+        if random.random() < options.kills:
+            names = [task.name for task in definitions.decode(request.definition).tasks]
+            for _ in range(random.randint(1, 3)):
+                self._kill_later(number, random.choice([*names, NOBODY]))
 
     def _reuse(self, other: Stop) -> None:
         """The id of a request for something else must be refused."""
@@ -157,6 +164,28 @@ class Client:
         def judge(answer: Command) -> None:
             if isinstance(answer, Refused) and answer.code not in ("refused", "not_found"):
                 raise Violation("an order is carried out or says why not", f"{answer}")
+
+        self.ask(request, judge)
+
+    def _kill_later(self, number: int, name: str) -> None:
+        """By one client, or by both at the same moment (B37)."""
+        random = self.world.random
+        both = random.random() < self.world.options.doubles
+        wait_ms = random.randint(0, 8_000)
+        for client in self.world.clients if both else (self,):
+            self.world.after(wait_ms, partial(client.kill, number, name))
+
+    def kill(self, number: int, name: str) -> None:
+        """Kill a task; it may have ended."""
+        body = digest(b"KillTask", str(number).encode(), name.encode())
+        request = KillTask(
+            request_id=self._id("kill"), digest=body, workflow_instance_id=number, task=name
+        )
+
+        def judge(answer: Command) -> None:
+            refusal = "not_found" if name == NOBODY else "refused"
+            if isinstance(answer, Refused) and answer.code != refusal:
+                raise Violation("a kill is carried out or says why not", f"{answer}")
 
         self.ask(request, judge)
 

@@ -34,6 +34,8 @@ def fold(before: Control | None, event: dict[str, Any]) -> Control:
             return Control(TaskState.SUBMITTED_SUCCESS, *tries, eligible_at=event["eligible_at"])
         case E.SKIP:
             return Control(event["to_state"], 0, 0, 0)
+        case E.KILL if before is None:
+            return Control(event["to_state"], 0, 0, 0)
     assert before is not None, event
     after = before._replace(state=event["to_state"])
     match Event(event["event"]):

@@ -29,7 +29,7 @@ class Process:
         self.main = main
         self.plan: Fields = json.loads(start["argv"][1])
         self.alive = True
-        self.dying = False
+        self.killed_ms: int | None = None  # when it got KILL
         self.parent: WardenProcess | None = None
 
 
@@ -104,7 +104,7 @@ class Machine:
         return process
 
     def _finish(self, process: Process, code: int) -> None:
-        if not process.alive:
+        if not process.alive or process.killed_ms is not None:
             return
         start = process.start
         if code == 0 and process.plan["odd"] != "outputs":
@@ -129,15 +129,16 @@ class Machine:
 
     def terminate(self, process: Process) -> None:
         """TERM, which it may ignore."""
-        if not process.plan["deaf"]:
+        if not (process.plan["deaf"] or process.plan.get("stubborn_ms")):
             wait_ms = self.world.random.randint(0, 300)
             self.world.after(wait_ms, lambda: self.end(process, None, TERM))
 
     def kill(self, process: Process) -> None:
         """KILL."""
-        if not process.dying:
-            process.dying = True
+        if process.killed_ms is None:
+            process.killed_ms = self.world.now_ms
             wait_ms = self.world.random.randint(0, DYING_MS_MAX)
+            wait_ms += process.plan.get("stubborn_ms", 0)
             self.world.after(wait_ms, lambda: self.end(process, None, KILL))
 
     def carrying(self, marker: str) -> list[Process]:

@@ -37,8 +37,10 @@ class Options:
     deaf: float = 0.0  # of processes that ignore TERM
     littering: float = 0.0  # of processes that leave something behind
     odd: float = 0.0  # of tasks that cannot be prepared or spawned, or give no output
+    stubborn: float = 0.0  # of processes that KILL ends only after a while
     stops: float = 0.0  # of instances that somebody stops
     dry: float = 0.0  # of instances that are only rehearsed
+    kills: float = 0.0  # of instances in which somebody kills tasks
     doubles: float = 0.2  # of requests that are sent again although they were answered
     shutdowns: int = 0  # interval
     big: float = 0.0  # of tasks that only workers of group big take
@@ -106,8 +108,10 @@ def draw(seed: int, **fixed: Any) -> Options:
         "deaf": kind(0.3, 0.3),
         "littering": kind(0.3, 0.3),
         "odd": kind(0.3, 0.15),
+        "stubborn": kind(0.2, 0.3),
         "stops": kind(0.4, 0.3, 0.7),
         "dry": kind(0.3, 0.3),
+        "kills": kind(0.4, 0.3, 1.0),
         "doubles": some(0.0, 0.3),
         "shutdowns": kind(0.15, 20_000),
         "safety_ms": some(20_000, 40_000, 60_000),

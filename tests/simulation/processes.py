@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from stenella.actors.worker.executor import PREPARING_MS
 from stenella.protocol.commands import TaskExecuteRequest, TaskKillResponse
-from stenella.protocol.states import TaskState
+from stenella.protocol.states import TASK_TO_FAIL_OVER, TaskState
 
 from .journals import Journals
 from .rows import Rows
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 Fields = dict[str, Any]
 T = TaskState
+#: A second of trying, ten to the next telling, and a node on its way up.
+SHOWN_MS = 25_000
 BY_INTENT = {"person": T.KILL, "shutdown": T.NEED_FAULT_TOLERANCE, "fence": T.NEED_FAULT_TOLERANCE}
 
 
@@ -77,7 +79,8 @@ class Processes:
         hold("I28 slots", len(running) <= node.slots_max)
 
     def on_end(self, process: "Process") -> None:
-        """It runs no more."""
+        """It runs no more. Raises `Violation` where people were not told that it could not die."""
+        self._was_shown(process)
         if process.main:
             living = self.living.get(process.start["task_instance_id"], [])
             if process in living:
@@ -104,6 +107,27 @@ class Processes:
             open_yet = answer.dispatch_id not in self.rows.ends_by_dispatch
             if open_yet and start is not None and start["dispatch_id"] == answer.dispatch_id:
                 raise Violation("§5 never_began is a promise", f"{answer}", number)
+
+    def _was_shown(self, process: "Process") -> None:
+        """§6: once nothing is lost any more, what outlasts KILL is seen in its row."""
+        healed_ms = self.world.healed_ms
+        if process.killed_ms is None or healed_ms is None:
+            return
+        number, dispatch_id = (process.start[n] for n in ("task_instance_id", "dispatch_id"))
+        since_ms = max(process.killed_ms, healed_ms)
+        row = self.rows.tasks[number]
+        is_present = row["dispatch_id"] == dispatch_id and row["state"] in TASK_TO_FAIL_OVER
+        late = self.world.now_ms - since_ms > SHOWN_MS
+        if late and is_present and row["reason"] != "kill_failed":
+            raise Violation("§6 kill_failed is visible", f"pid {process.pid}, {row}", number)
+
+    def is_gone(self, event: Fields) -> None:
+        """I20: an attempt has ended when nothing of it runs. Raises `Violation`."""
+        for node in self.world.workers:
+            for process in node.machine.processes.values():
+                if process.start["dispatch_id"] == event["dispatch_id"]:
+                    text = f"pid {process.pid} on {node.name} after {event}"
+                    raise Violation("I20 killed means gone", text, event["task_instance_id"])
 
     def none_is_left_of(self, instance: Fields) -> None:
         """I20, I23: nothing of an ended instance runs. Raises `Violation`."""
@@ -145,7 +169,8 @@ class Processes:
     def _states(self, record: Fields, number: int) -> tuple[TaskState, ...]:
         """What the attempt must have become."""
         if record["intent"] is not None:
-            return (BY_INTENT[record["intent"]],)
+            asked = record["dispatch_id"] in self.rows.kills
+            return (BY_INTENT[record["intent"]], *((T.KILL,) if asked else ()))
         if record["code"] != 0:
             return (T.FAILURE,)
         row = self.rows.tasks[number]

@@ -51,6 +51,8 @@ class Rows:
         self.ends: dict[tuple[int, int], Fields] = {}  # (task, attempt) → how it ended
         self.ends_by_dispatch: dict[int, Fields] = {}
         self.kills: dict[int, None] = {}  # dispatches with a kill's intent on disk
+        self.to_end: dict[int, None] = {}  # tasks whose end was asked for
+        self.ended_now: list[Fields] = []  # events that ended placed attempts in the last commit
         self.acknowledged: dict[int, str] = {}
         self.just_ended: list[Fields] = []  # instances that became final in the last commit
         self.staff = Staff(self)
@@ -87,6 +89,7 @@ class Rows:
         """Raises `Violation`."""
         events: dict[int, list[Fields]] = {}
         new: list[Fields] = []
+        self.ended_now = []
         for found in self.read(
             "SELECT * FROM task_event WHERE id > ? ORDER BY id", self.last_event
         ):
@@ -179,13 +182,17 @@ class Rows:
         """Its step fits the table, or it changed nothing; the fold goes on."""
         number = event["task_instance_id"]
         kind, after = Event(event["event"]), TaskState(event["to_state"])
-        first = kind in (E.SUBMIT, E.SKIP)
+        first = kind in (E.SUBMIT, E.SKIP) or number not in self.states
         before = None if first else TaskState(self.states[number])
         applied = fits(before, kind, after)
         if not applied and not (before == after and kind in (E.RUNNING, E.RESULT, E.LOST, E.KILL)):
             raise Violation("I3 legal transitions only", f"{event}", number)
         if before != (None if event["from_state"] is None else event["from_state"]):
             raise Violation("I3 from where it was", f"{event}, was {before}", number)
+        if kind is E.KILL:
+            self.to_end[number] = None
+        elif kind in (E.SUBMIT, E.DISPATCH) and number in self.to_end:
+            raise Violation("I19 kill beats retry", f"{event}", number)
         waits_until = self.folded[number].eligible_at if kind is E.DISPATCH else 0
         if event["at"] < waits_until and not self.world.options.clock_jump_ms:
             raise Violation("I18 waits at least its backoff", f"{event}", number)
@@ -211,6 +218,7 @@ class Rows:
                 raise Violation("I5 first terminal wins", f"{event} after {ended}", number)
             if event["dispatch_id"]:
                 self.ends_by_dispatch[event["dispatch_id"]] = event
+                self.ended_now.append(event)
 
     def _check_new_attempt(self, event: Fields) -> None:
         number, attempt = event["task_instance_id"], event["attempt"]

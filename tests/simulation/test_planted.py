@@ -4,6 +4,7 @@ import pytest
 
 from .options import draw
 from .planted import PLANTED, Bug
+from .planted_kills import PLANTED_KILLS
 from .world import play
 
 SEEDS_MAX = 50
@@ -20,6 +21,6 @@ def first_seed_that_catches(bug: Bug) -> int:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("bug", PLANTED, ids=lambda bug: bug.name)
+@pytest.mark.parametrize("bug", [*PLANTED, *PLANTED_KILLS], ids=lambda bug: bug.name)
 def test_a_planted_bug_is_caught(bug: Bug) -> None:
     first_seed_that_catches(bug)

@@ -1,7 +1,7 @@
 """Random workflows: chains, fans, diamonds and tangles of tasks whose scripts are plans.
 
 A plan says how long the process lives (ms, at most), how many of its first runs fail, whether it is
-deaf to TERM, litters, writes which outputs, and what is odd about it.
+deaf to TERM, litters, outlasts KILL, writes which outputs, and what is odd about it.
 """
 
 import json
@@ -13,6 +13,8 @@ from .options import Options
 
 PROBE = "probe"
 SHAPES = ("chain", "fan", "diamond", "tangle")
+#: In an uninterruptible sleep, as of a dead disk: longer than it takes to be told and told again.
+STUBBORN_MS = 60_000
 ODDITIES = ("prepare", "spawn", "outputs", "text")
 
 
@@ -65,6 +67,7 @@ def one_task(
         "fails": random.choice((1, 2, 9)) if failing else 0,
         "deaf": random.random() < options.deaf,
         "litters": random.random() < options.littering,
+        "stubborn_ms": random.randint(1, STUBBORN_MS) if random.random() < options.stubborn else 0,
         "outputs": [output.name for output in outputs],
         "odd": random.choice(ODDITIES) if random.random() < options.odd else "",
     }

@@ -40,6 +40,7 @@ class World:
         self.heap: list[tuple[int, int, Callable[[], object]]] = []
         self.trace = Trace()
         self.healing = False
+        self.healed_ms: int | None = None  # when the faults have ended
         self.network = Network(self)
         self.checkers = Checkers(self)
         self.master = MasterNode(self)
@@ -91,6 +92,7 @@ class World:
     def heal(self) -> None:
         """No fault any more; who is down comes up by itself."""
         self.healing = True
+        self.healed_ms = self.now_ms
         self.weather = self.options.healed()
         self.network.cuts.clear()
         for worker in self.workers:
