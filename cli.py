@@ -29,6 +29,7 @@ COMMANDS = {
     "run": ("run", "run"),
     "submit": ("run", "submit"),
     "validate": ("validate", "validate"),
+    "plan": ("definitions", "plan"),
     "schema": ("definitions", "schema"),
     "up": ("nodes", "up"),
     "down": ("cluster", "down"),

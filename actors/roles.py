@@ -40,6 +40,7 @@ MASTER_ROUTES: dict[type[commands.Command], str] = {
     commands.StatusRead: "gateway",
     commands.InstanceRead: "gateway",
     commands.InstanceList: "gateway",
+    commands.DefinitionRead: "gateway",
     commands.InstanceWatch: "gateway",
     commands.LogRead: "gateway",
     commands.DebugRequest: "gateway",

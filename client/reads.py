@@ -15,6 +15,7 @@ from typing import Any, Self
 from ..protocol.commands import (
     DebugReply,
     DebugRequest,
+    DefinitionRead,
     InstanceChanged,
     InstanceList,
     InstancePage,
@@ -112,6 +113,18 @@ class Reads:
             workflow_instance_id = document["workflow_instance_id"]
             tasks += page["tasks"]
         return {**document, "tasks": tasks}
+
+    def definition(self, workflow: str, workflow_instance_id: int = 0) -> dict[str, Any]:
+        """``{"workflow", "version", "definition": its canonical JSON}``: the newest version of that
+        name; of '', the one of an instance (0: the newest). Raises `NotFound`.
+        """
+        request = DefinitionRead(
+            request_id=new_request_id(),
+            workflow=workflow,
+            workflow_instance_id=workflow_instance_id,
+        )
+        page: dict[str, Any] = self._requester.ask(request, InstancePage).page
+        return page
 
     def watch(self, workflow_instance_id: int, after: int, wait_s: float) -> dict[str, Any]:
         """What changed after event ``after``: at once, or when something does, or when ``wait_s``

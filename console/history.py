@@ -35,6 +35,8 @@ class Reader(Protocol):
 
     def trace(self, task_instance_id: int) -> list[Document]: ...
 
+    def definition(self, workflow: str, workflow_instance_id: int) -> Document: ...
+
 
 class NoHistory:
     """A home in which nothing has run."""
@@ -47,6 +49,9 @@ class NoHistory:
 
     def trace(self, task_instance_id: int) -> list[Document]:
         raise no_task_instance(task_instance_id)
+
+    def definition(self, workflow: str, workflow_instance_id: int) -> Document:
+        raise no_definition(workflow, workflow_instance_id)
 
 
 def read(question: Callable[[Reader], Result]) -> Result:
@@ -102,6 +107,32 @@ class StoredHistory:
         if rows is None:
             raise no_task_instance(task_instance_id)
         return rows
+
+    def definition(self, workflow: str, workflow_instance_id: int) -> Document:
+        document = self._queries.definition(workflow, workflow_instance_id)
+        if document is None:
+            raise no_definition(workflow, workflow_instance_id)
+        return document
+
+    def workflow_names(self, limit: int) -> list[str]:
+        """Names of registered workflows, sorted."""
+        return self._queries.workflow_names(limit)
+
+
+def workflow_names(limit: int) -> list[str]:
+    """Names of the workflows of the home; read from its file, also while a cluster is up."""
+    home = find_home()
+    if home is None:
+        return []
+    with closing(StoredHistory(home)) as stored:
+        return stored.workflow_names(limit)
+
+
+def no_definition(workflow: str, workflow_instance_id: int) -> NotFound:
+    """No such workflow, or no such instance."""
+    if workflow:
+        return NotFound(f"no workflow {workflow!r} is registered in this home")
+    return no_instance(workflow_instance_id)
 
 
 def no_instance(workflow_instance_id: int) -> NotFound:

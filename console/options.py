@@ -5,6 +5,7 @@ task of it.
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import click
@@ -66,4 +67,19 @@ def duration(text: str) -> float:
 dry_run_option = click.option(
     "--dry-run", is_flag=True, help="Let every task succeed at once without being run."
 )
+
+
+def param_option(command: Callable[..., int | None]) -> Callable[..., int | None]:
+    """``-p NAME=VALUE``."""
+    return click.option(
+        "-p",
+        "--param",
+        "params",
+        multiple=True,
+        metavar="NAME=VALUE",
+        help="A parameter of the workflow; may be repeated.",
+    )(command)
+
+
+workflow_argument = click.argument("source", metavar="FILE|NAME")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")

@@ -9,7 +9,6 @@ from typing import Any
 import click
 
 from ..client.client import Client, Instance, check_params
-from ..client.loading import load
 from ..client.presence import is_held
 from ..client.reads import is_final, new_request_id, succeeded
 from ..client.script_file import SCRIPT_OPTIONS, ScriptOptions, pairs
@@ -19,7 +18,16 @@ from ..protocol.errors import RefusedInState, Unreachable, WaitTimeout
 from . import pages
 from .history import read
 from .live import make_view, watch_until_end
-from .options import Address, dry_run_option, duration, instance, json_option
+from .naming import find_definition
+from .options import (
+    Address,
+    dry_run_option,
+    duration,
+    instance,
+    json_option,
+    param_option,
+    workflow_argument,
+)
 from .result import result
 from .starting import ensure_cluster
 
@@ -36,21 +44,15 @@ Needs = dict[str, tuple[str, ...]]
 
 
 @click.command()
-@click.argument("file")
-@click.option(
-    "-p",
-    "--param",
-    "params",
-    multiple=True,
-    metavar="NAME=VALUE",
-    help="A parameter of the workflow; may be repeated.",
-)
+@workflow_argument
+@param_option
 @dry_run_option
 @json_option
-def run(file: str, params: tuple[str, ...], dry_run: bool, as_json: bool) -> int:
+def run(source: str, params: tuple[str, ...], dry_run: bool, as_json: bool) -> int:
     """Run a workflow and show what comes of it.
 
-    FILE is YAML, JSON or a script; - is standard input. Uses the cluster that is up in the home,
+    FILE is YAML, JSON or a script, NAME a workflow that was submitted before, - standard input.
+    Uses the cluster that is up in the home,
     else starts one that leaves when it is idle.
     Ctrl-C asks whether to stop the workflow; where nobody can be asked it is stopped.
 
@@ -58,7 +60,7 @@ def run(file: str, params: tuple[str, ...], dry_run: bool, as_json: bool) -> int
     """
     home = open_home()
     submit_dir = os.getcwd()
-    definition = load(file, options=ScriptOptions(param=params), submit_dir=submit_dir)
+    definition = find_definition(source, ScriptOptions(param=params), submit_dir)
     needs = {task.name: task.depends_on for task in definition.tasks}
     given = pairs(params)
     check_params(definition, given)  # a cluster is not started for what it would refuse
@@ -96,22 +98,23 @@ def _script_options(command: Callable[..., int]) -> Callable[..., int]:
 
 
 @click.command()
-@click.argument("file")
+@workflow_argument
 @_script_options
 @click.option("--wait", "waits", is_flag=True, help="Watch it and exit with its result.")
 @dry_run_option
 @json_option
-def submit(file: str, waits: bool, dry_run: bool, as_json: bool, **options: Any) -> int:
+def submit(source: str, waits: bool, dry_run: bool, as_json: bool, **options: Any) -> int:
     """Start a workflow and print its number.
 
-    FILE is YAML, JSON or a script; - is standard input. Other options than --param are for
+    FILE is YAML, JSON or a script, NAME a workflow that was submitted before, - standard input.
+    Other options than --param are for
     scripts and win over their #STENELLA lines.
 
     Example: stenella submit job.sh --retry 2 --wait
     """
     given = ScriptOptions(**options)
     submit_dir = os.getcwd()
-    definition = load(file, options=given, submit_dir=submit_dir)
+    definition = find_definition(source, given, submit_dir)
     needs = {task.name: task.depends_on for task in definition.tasks}
     with Client() as client:
         started = client.submit(

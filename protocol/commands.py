@@ -314,6 +314,16 @@ class InstanceList(Request, frozen=True):
     before: Id = 0
 
 
+class DefinitionRead(Request, frozen=True):
+    """The newest version of the workflow of that name; without one, an instance's (0: the newest).
+
+    Answered by `InstancePage`: ``{"workflow", "version", "definition": canonical JSON as text}``.
+    """
+
+    workflow: Name = ""
+    workflow_instance_id: Id = 0
+
+
 class InstanceWatch(Request, frozen=True):
     """Long poll: answered when anything of the instance changed after event ``after``."""
 
@@ -357,7 +367,7 @@ class Refused(Command, frozen=True):
 
 
 class InstancePage(Command, frozen=True):
-    """To `StatusRead`, `InstanceRead`, `InstanceList`: the JSON documents of DESIGN section 9."""
+    """To `StatusRead` and the reads below it: the JSON documents of DESIGN section 9."""
 
     request_id: Name
     page: Any
@@ -409,6 +419,7 @@ FromClient = (
     | StatusRead
     | InstanceRead
     | InstanceList
+    | DefinitionRead
     | InstanceWatch
     | LogRead
     | DebugRequest

@@ -54,6 +54,18 @@ def instance_document(row: Row) -> Document:
     }
 
 
+DEFINITION = (WorkflowVersion.name, WorkflowVersion.number, WorkflowVersion.definition)
+
+
+def definition_document(row: Row) -> Document:
+    name, number, definition = row
+    return {
+        "workflow": name,
+        "version": number,
+        "definition": bytes(definition).decode(),  # canonical JSON: its digest is of these bytes
+    }
+
+
 TASK = (
     TaskInstance.node,
     TaskInstance.id,

@@ -20,6 +20,7 @@ from ..protocol.states import TASK_FINAL, WAITING, TaskState
 from . import schema
 from .documents import (
     DEAD_LETTER,
+    DEFINITION,
     EVENT,
     GRAPH,
     INSTANCE,
@@ -28,6 +29,7 @@ from .documents import (
     Node,
     Row,
     dead_letter_document,
+    definition_document,
     event_document,
     instance_document,
     task_document,
@@ -86,6 +88,7 @@ class Queries:
             "instance": self.instance,
             "instance_page": self.instance_page,
             "instances": self.instances,
+            "definition": self.definition,
             "task_by_name": self.task_by_name,
             "trace": self.trace,
             "changes": self.changes,
@@ -158,6 +161,30 @@ class Queries:
             query = query.where(WorkflowInstance.id < before)
         with self._snapshot():
             return [instance_document(row) for row in self._rows(query)]
+
+    def definition(self, workflow: str, workflow_instance_id: int = 0) -> Document | None:
+        """The newest version of the workflow of that name; of '', an instance's (0: the newest)."""
+        with self._snapshot():
+            query = WorkflowVersion.select(*DEFINITION)
+            if workflow:
+                query = query.where(WorkflowVersion.name == workflow)
+                query = query.order_by(WorkflowVersion.number.desc()).limit(1)
+            else:
+                found = self._instance(workflow_instance_id)
+                if found is None:
+                    return None
+                of_instance = WorkflowInstance.id == found[0]
+                digest = WorkflowInstance.select(WorkflowInstance.version_digest).where(of_instance)
+                query = query.where(WorkflowVersion.digest == digest)
+            rows = self._rows(query)
+        return definition_document(rows[0]) if rows else None
+
+    def workflow_names(self, limit: int) -> list[str]:
+        """At most ``limit`` names of registered workflows, sorted."""
+        query = WorkflowVersion.select(WorkflowVersion.name).distinct()
+        with self._snapshot():
+            rows = self._rows(query.order_by(WorkflowVersion.name).limit(limit))
+        return [name for (name,) in rows]
 
     def task_by_name(self, workflow_instance_id: int, name: str) -> Document | None:
         """One task of an instance (id 0: of the newest); None: no such instance or task."""

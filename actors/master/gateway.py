@@ -14,6 +14,7 @@ from ...protocol.commands import (
     Answer,
     DebugReply,
     DebugRequest,
+    DefinitionRead,
     InstanceChanged,
     InstanceList,
     InstancePage,
@@ -79,6 +80,7 @@ Inbox = (
     | StatusRead
     | InstanceRead
     | InstanceList
+    | DefinitionRead
     | InstanceWatch
     | LogRead
     | LogChunk
@@ -156,6 +158,7 @@ class Gateway:
                 | StatusRead()
                 | InstanceRead()
                 | InstanceList()
+                | DefinitionRead()
                 | InstanceWatch()
                 | LogRead()
                 | DebugRequest()
@@ -313,6 +316,9 @@ class Gateway:
             case InstanceList():
                 limit = min(max(request.limit, 1), LIST_LIMIT_MAX)
                 ctx.query("instances", request_id, limit, request.before)
+            case DefinitionRead():
+                number = request.workflow_instance_id
+                ctx.query("definition", request_id, request.workflow, number)
             case InstanceWatch():
                 opened.until_ms = ctx.now_ms + min(request.wait_ms, WATCH_WAIT_MS_MAX)
                 number = request.workflow_instance_id
@@ -536,9 +542,14 @@ class Gateway:
 
 def _not_found(request: Any) -> str:
     match request:
-        case InstanceRead(workflow_instance_id=0):
+        case (
+            InstanceRead(workflow_instance_id=0)
+            | DefinitionRead(workflow="", workflow_instance_id=0)
+        ):
             return "no workflow has run here yet"
-        case InstanceRead() | InstanceWatch():
+        case DefinitionRead() if request.workflow:
+            return f"no workflow {request.workflow!r} is registered; submitting a file does that"
+        case InstanceRead() | InstanceWatch() | DefinitionRead():
             number = request.workflow_instance_id
             return f"no workflow instance {number}; `stenella ls` shows those there are"
         case _:
@@ -554,6 +565,8 @@ def _asks(request: Any, query: str) -> bool:
             return query == "instance_page"
         case InstanceList():
             return query == "instances"
+        case DefinitionRead():
+            return query == "definition"
         case LogRead():
             return query == "log_place"
         case _:

@@ -34,6 +34,7 @@ from stenella.protocol.commands import (
     Answer,
     DebugReply,
     DebugRequest,
+    DefinitionRead,
     InstanceChanged,
     InstanceList,
     InstancePage,
@@ -203,6 +204,11 @@ TRACE = DebugRequest(request_id="r", kind="trace", task_instance_id=10)
             ("query", "instances", "r", LIST_LIMIT_MAX, 0),
         ),
         (TRACE, ("query", "trace", "r", 10)),
+        (DefinitionRead(request_id="r", workflow="w"), ("query", "definition", "r", "w", 0)),
+        (
+            DefinitionRead(request_id="r", workflow_instance_id=7),
+            ("query", "definition", "r", "", 7),
+        ),
     ],
 )
 def test_a_read_is_a_query_for_people(request_: Any, query: Asked) -> None:

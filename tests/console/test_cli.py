@@ -45,6 +45,7 @@ kill
 logs
 ls
 master start
+plan
 run
 schema
 show

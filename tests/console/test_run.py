@@ -103,6 +103,7 @@ class Cluster:
             "version": 1,
             "state": self.state(),
             "params": {},
+            "dry_run": False,
             "start_time": START_S,
             "end_time": None if self.state() == "RUNNING_EXECUTION" else START_S + 1,
         }

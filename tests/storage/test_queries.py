@@ -146,6 +146,25 @@ def test_instances_come_in_pages_newest_first(store: Store) -> None:
     }
 
 
+def test_a_definition_is_the_newest_of_its_name_or_that_of_an_instance(store: Store) -> None:
+    store.write(version("d1"), version("d2"), version("d3", "stock", "x"))
+    store.write(instance(1, version_digest="d1"), instance(2, version_digest="d3", name="stock"))
+
+    assert store.queries.definition("sales") == {
+        "workflow": "sales",
+        "version": 2,
+        "definition": version("d2").definition.decode(),
+    }
+    of_first, of_newest = store.queries.definition("", 1), store.queries.definition("", 0)
+    assert of_first is not None
+    assert of_first["version"] == 1
+    assert of_newest is not None
+    assert of_newest["workflow"] == "stock"
+    assert store.queries.definition("sale") is None
+    assert store.queries.definition("", 3) is None
+    assert store.queries.workflow_names(10) == ["sales", "stock"]
+
+
 def test_a_trace_tells_every_event_in_order(store: Store) -> None:
     placed = event(
         event_no=2,
