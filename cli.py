@@ -5,6 +5,7 @@ way to end is turned into one clear line on stderr (with ``--json`` a document o
 exit code of DESIGN section 9.
 """
 
+import io
 import os
 import sys
 import traceback
@@ -22,12 +23,14 @@ from .protocol.errors import StenellaError, Usage
 BUG_EXIT = 70  # EX_SOFTWARE of sysexits.h: ours, and none of the contract's codes
 PIPE_EXIT = 141  # 128 + SIGPIPE, what a shell shows for any program whose reader left
 INTERRUPTED_EXIT = 130  # 128 + SIGINT
+ENCODINGS = ("utf-8", "utf8")
 REPORT_HINT = "this is a bug in Stenella; set STENELLA_DEBUG=1, repeat it and report what you see"
 
 #: Command → (module below ``console``, name in it), in the order of ``--help``.
 COMMANDS = {
     "run": ("run", "run"),
     "submit": ("run", "submit"),
+    "init": ("beginning", "init"),
     "validate": ("validate", "validate"),
     "plan": ("definitions", "plan"),
     "schema": ("definitions", "schema"),
@@ -42,6 +45,8 @@ COMMANDS = {
     "logs": ("logs", "logs"),
     "stop": ("stop", "stop"),
     "kill": ("stop", "kill"),
+    "config": ("config", "config"),
+    "completion": ("completion", "completion"),
     "debug": ("debug", "debug"),
     "bench": ("bench", "bench"),
 }
@@ -61,17 +66,46 @@ class LazyGroup(click.Group):
         assert isinstance(command, click.Command), cmd_name
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        word = args[0]
+        if word and not word.startswith("-") and self.get_command(ctx, word) is None:
+            from difflib import get_close_matches
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-def stenella() -> None:
+            near = get_close_matches(word, self.list_commands(ctx), n=1)
+            mend = f"did you mean {near[0]}?" if near else "`stenella --help` lists them"
+            raise Usage(f"there is no command {word!r}; {mend}")
+        return super().resolve_command(ctx, args)
+
+
+@click.group(
+    cls=LazyGroup,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+@click.option("--json", "as_json", is_flag=True, help="Without a command: print one JSON document.")
+@click.pass_context
+def stenella(ctx: click.Context, as_json: bool) -> None:
     """Run workflows: DAGs of tasks, on one machine or many.
 
-    Begin with `stenella run FILE`; it needs nothing else. ID is the number of a workflow instance
+    Without a command: what is in this home, and what to do next. Begin with `stenella init`, then
+    `stenella run workflow.yaml`; it needs nothing else. ID is the number of a workflow instance
     or `last`, ID/TASK a task of it. The home is $STENELLA_HOME, else ~/.stenella.
 
     Exit codes: 0 ok, 1 the workflow did not succeed, 2 usage, 3 not found, 4 definition refused,
     5 no cluster reachable, 6 refused in this state, 7 timed out, 8 not allowed, 130 interrupted.
     """
+    if ctx.invoked_subcommand is None:
+        from .console import beginning, pages
+
+        document = beginning.overview()
+        if as_json:
+            pages.emit(document)
+        else:
+            pages.emit_lines(beginning.overview_lines(document))
+    elif as_json:
+        raise Usage(f"--json goes behind the command: stenella {ctx.invoked_subcommand} … --json")
 
 
 @stenella.command()
@@ -86,6 +120,14 @@ def version(as_json: bool) -> None:
 
 def main() -> None:
     """Entry of the program: runs the command of ``sys.argv`` and exits with its code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.encoding.lower() not in ENCODINGS:
+            stream.reconfigure(errors="replace")  # a terminal that has not all our characters
+    if "_STENELLA_COMPLETE" in os.environ:  # a shell asks: console/completion.py
+        from click.shell_completion import shell_complete
+
+        how = os.environ["_STENELLA_COMPLETE"]
+        sys.exit(shell_complete(stenella, {}, "stenella", "_STENELLA_COMPLETE", how))
     sys.exit(perform(sys.argv[1:]))
 
 

@@ -7,10 +7,19 @@ task of it.
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ..client.durations import seconds
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+    AddressParam = click.ParamType["Address"]
+    TextParam = click.ParamType[str]
+else:  # generic in newer versions of click only
+    AddressParam = TextParam = click.ParamType
 
 NEWEST_ID = 0  # what the wire and the queries call the newest instance
 LAST = "last"
@@ -30,19 +39,55 @@ class Address:
         return instance if self.task is None else f"{instance}/{self.task}"
 
 
-def instance_or_task(text: str) -> Address:
-    """Reads ``7 last 7/TASK last/TASK``."""
-    instance, slash, task = text.partition("/")
-    if not (instance == LAST or _NUMBER.fullmatch(instance)) or (slash and not task):
-        raise click.BadParameter(f"{text!r} is no ID: write 7, last, 7/TASK or last/TASK")
-    return Address(NEWEST_ID if instance == LAST else int(instance), task or None)
+class AddressType(AddressParam):
+    """Reads an address; a shell completes it from the home."""
+
+    name = "id"
+
+    def __init__(self, *, tasks: bool) -> None:
+        self.tasks = tasks  # whether it may name a task
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Address:
+        """The address that ``value`` is."""
+        if isinstance(value, Address):
+            return value
+        instance, slash, task = str(value).partition("/")
+        if slash and not self.tasks:
+            self.fail(
+                f"{value!r} names a task; a workflow instance is meant: 7 or last", param, ctx
+            )
+        if not (instance == LAST or _NUMBER.fullmatch(instance)) or (slash and not task):
+            forms = "7, last, 7/TASK or last/TASK" if self.tasks else "7 or last"
+            self.fail(f"{value!r} is no ID: write {forms}", param, ctx)
+        return Address(NEWEST_ID if instance == LAST else int(instance), task or None)
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> "list[CompletionItem]":
+        from . import completion
+
+        if self.tasks:
+            return completion.instances_and_tasks(incomplete)
+        return completion.instance_ids(incomplete)
 
 
-def instance(text: str) -> Address:
-    """Reads ``7 last``."""
-    if "/" in text:
-        raise click.BadParameter(f"{text!r} names a task; a workflow instance is meant: 7 or last")
-    return instance_or_task(text)
+instance = AddressType(tasks=False)  # 7 last
+instance_or_task = AddressType(tasks=True)  # 7 last 7/TASK last/TASK
+
+
+class WorkflowSource(TextParam):
+    """FILE, NAME or ``-``."""
+
+    name = "workflow"
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> "list[CompletionItem]":
+        from . import completion
+
+        return completion.files_and_names(incomplete)
 
 
 def task(text: str) -> Address:
@@ -81,5 +126,5 @@ def param_option(command: Callable[..., int | None]) -> Callable[..., int | None
     )(command)
 
 
-workflow_argument = click.argument("source", metavar="FILE|NAME")
+workflow_argument = click.argument("source", metavar="FILE|NAME", type=WorkflowSource())
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")

@@ -110,7 +110,7 @@ def open_home(path: Path | None = None, environ: Mapping[str, str] = os.environ)
 
     Raises `NotAllowed` if it cannot be made, is not writable, or others have access to it.
     """
-    home = Home(_root(path, environ))
+    home = Home(home_path(path, environ))
     try:
         for folder in (home.root, home.keys, home.run, home.workers):
             folder.mkdir(mode=PRIVATE_FOLDER_MODE, parents=True, exist_ok=True)
@@ -133,7 +133,7 @@ def find_home(path: Path | None = None, environ: Mapping[str, str] = os.environ)
 
     Raises `NotAllowed` if others have access to it or we have none.
     """
-    home = Home(_root(path, environ))
+    home = Home(home_path(path, environ))
     try:
         if not home.root.exists():
             return None
@@ -156,7 +156,8 @@ def require_private(path: Path) -> None:
         )
 
 
-def _root(path: Path | None, environ: Mapping[str, str]) -> Path:
+def home_path(path: Path | None = None, environ: Mapping[str, str] = os.environ) -> Path:
+    """Where a home is or would be: ``path``, else $STENELLA_HOME, else ~/.stenella; absolute."""
     chosen = path or Path(environ.get("STENELLA_HOME") or DEFAULT_HOME)
     try:
         return chosen.expanduser().absolute()
