@@ -141,7 +141,7 @@ class WardenSaid(msgspec.Struct, frozen=True):
 
 
 class Prepared(msgspec.Struct, frozen=True):
-    """Answer to `Prepare`: what to launch; ``launch`` None needs no process (noop)."""
+    """Answer to `Prepare`: what to launch; ``launch`` None needs no process."""
 
     dispatch_id: int
     launch: Launch | None

@@ -9,6 +9,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 from ..protocol.errors import NotAllowed, NotFound, Usage
+from ..protocol.launch import INSTANT_TYPES
 from ..workflow.definition import Definition
 from ..workflow.findings import Findings
 from ..workflow.validation import validate
@@ -24,8 +25,8 @@ NO_OPTIONS = ScriptOptions()
 
 
 def installed_types() -> frozenset[str]:
-    """Task types of this installation: names in the entry point group ``stenella.tasks``."""
-    return frozenset(entry.name for entry in entry_points(group="stenella.tasks"))
+    """Task types of this installation: noop, and the entry point group ``stenella.tasks``."""
+    return INSTANT_TYPES | {entry.name for entry in entry_points(group="stenella.tasks")}
 
 
 def load(

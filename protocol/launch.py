@@ -4,6 +4,10 @@ from typing import Any
 
 import msgspec
 
+#: Task types without a process and without files: they end in the turn in which they begin, hold no
+#: slot, and every worker has them.
+INSTANT_TYPES = frozenset({"noop"})
+
 
 class Launch(msgspec.Struct, frozen=True):
     """A process to be: exactly this environment (plus the marker), started in ``cwd``."""

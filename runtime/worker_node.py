@@ -38,7 +38,7 @@ from ..home.settings import Settings
 from ..protocol.codec import CommandDecoder
 from ..protocol.commands import TaskExecuteRequest, ToWorker
 from ..protocol.errors import Unreachable
-from ..protocol.launch import CannotPrepare, Collection, Launch
+from ..protocol.launch import INSTANT_TYPES, CannotPrepare, Collection, Launch
 from ..protocol.rows import Batch, JournalNode
 from ..storage.worker_journal import JournalDamaged, WorkerJournal, set_aside
 from ..tasks.types import TaskType, offered
@@ -156,7 +156,7 @@ class Worker:
             cluster=row.cluster,
             groups=list(groups or settings.worker.groups),
             slots=slots or settings.worker.slot_count(),
-            types=sorted(self.types),
+            types=sorted({*self.types, *INSTANT_TYPES}),
             version=__version__,
             pid=os.getpid(),
             host=socket.gethostname(),

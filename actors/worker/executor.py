@@ -3,7 +3,8 @@
 The master's requests and membership's questions come in; facts go to the callback sender, starts
 and kills to the warden. Invariants: an attempt is in the journal before it is acknowledged or
 handed to the warden; a dispatch_id is answered once and every copy alike; nothing is registered
-before journal and warden have both answered; free slots = slots - attempts without a result.
+before journal and warden have both answered; free slots = slots - attempts without a result;
+``unended`` are exactly the attempts without a result.
 """
 
 import json
@@ -20,7 +21,7 @@ from ...protocol.commands import (
     TaskKillResponse,
     clipped,
 )
-from ...protocol.launch import Collection, Launch
+from ...protocol.launch import INSTANT_TYPES, Collection, Launch
 from ...protocol.rows import JournalAttempt
 from ..base import (
     Boot,
@@ -115,6 +116,7 @@ class Executor:
         self.settled_below = 0
         self.adjusted = Adjust(draining=False, no_disk=False, slots=identity.slots)
         self.attempts: dict[int, Attempt] = {}
+        self.unended: dict[int, int] = {}  # dispatch_id → task instance id
         #: dispatch_id → refusal, "" for accepted, never_began for a kill that came first.
         self.answered: dict[int, str] = {}
         self.journal_read = False
@@ -138,6 +140,8 @@ class Executor:
                 for row in message.rows:
                     self.attempts[row.dispatch_id] = Attempt(row, None)
                     self.answered[row.dispatch_id] = ""  # by a former life
+                    if row.phase != "ended":
+                        self.unended[row.dispatch_id] = row.task_instance_id
                 self.journal_read = True
                 self._meet_warden(ctx)
             case WardenSaid():
@@ -189,10 +193,13 @@ class Executor:
         refusal = self.answered.get(dispatch_id)
         if refusal is None:
             refusal = self._refusal(request)
-            if not refusal and dispatch_id not in self.attempts:
+            is_new = not refusal and dispatch_id not in self.attempts
+            if is_new:
                 self._accept(request, ctx)
             if refusal != "fenced":
                 self.answered[dispatch_id] = refusal
+            if is_new and self._is_instant(request):
+                return  # its RESULT says that it has come
         ctx.send(
             self.master,
             TaskExecuteRequestAck(**ids_of(request), accepted=not refusal, reason=refusal),
@@ -210,12 +217,13 @@ class Executor:
             return "no_disk"
         if request.task_type not in self.identity.types:
             return "unknown_type"
-        same_task = any(
-            a.row.task_instance_id == request.task_instance_id and a.row.phase != "ended"
-            for a in self.attempts.values()
-        )
-        # An older attempt of the same task still dies here: two never run at the same time.
-        return "no_slot" if same_task or self._free_slots() <= 0 else ""
+        if request.task_instance_id in self.unended.values():
+            return "no_slot"  # an older attempt still dies here: two never run at the same time
+        return "no_slot" if not self._is_instant(request) and self._free_slots() <= 0 else ""
+
+    def _is_instant(self, request: TaskExecuteRequest) -> bool:
+        """It ends in the turn in which it begins, and needs no slot."""
+        return request.dry_run or request.task_type in INSTANT_TYPES
 
     def _accept(self, request: TaskExecuteRequest, ctx: Context) -> None:
         row = JournalAttempt(
@@ -229,10 +237,11 @@ class Executor:
         )
         attempt = self.attempts[request.dispatch_id] = Attempt(row, request)
         attempt.accepted_ms = ctx.now_ms
-        ctx.put(row)
-        if request.dry_run:
-            self._rehearse(attempt, request, ctx)
+        if self._is_instant(request):
+            self._finish_at_once(attempt, request, ctx)
             return
+        self.unended[request.dispatch_id] = request.task_instance_id
+        ctx.put(row)
         ctx.perform(Prepare(request))
         self.preparing[request.dispatch_id] = attempt
         if len(self.preparing) == 1:
@@ -278,12 +287,25 @@ class Executor:
 
     # --- starting and ending --------------------------------------------------------------------
 
-    def _rehearse(self, attempt: Attempt, request: TaskExecuteRequest, ctx: Context) -> None:
-        """A dry run: a success that never ran. What it would have to give is empty."""
+    def _finish_at_once(self, attempt: Attempt, request: TaskExecuteRequest, ctx: Context) -> None:
+        """A task without a process, or a dry run: its RESULT says all, so there is no RUNNING.
+
+        It gives the declared defaults. What has none is empty in a dry run, else a problem.
+        """
         attempt.row.start_time = ctx.wall_ms
         attempt.ended = {"end_time": ctx.wall_ms}
-        outputs = request.outputs | dict.fromkeys(request.required, "")
-        self._report_end(attempt, "SUCCESS", "", "", Collection(outputs, ""), None, ctx)
+        status, reason, message = "SUCCESS", "", ""
+        outputs = request.outputs
+        if request.dry_run:
+            outputs = outputs | dict.fromkeys(request.required, "")
+        elif request.required:
+            status, reason, outputs = "FAILURE", "bad_output", {}
+            message = (
+                f"a {request.task_type} task gives its outputs their defaults, and there is none "
+                f"for {', '.join(request.required)}: declare one, or use another type"
+            )
+        exit_code = None if request.dry_run else 0
+        self._report_end(attempt, status, reason, message, Collection(outputs, ""), exit_code, ctx)
 
     def _look_at_preparing(self, ctx: Context) -> None:
         """Tell RUNNING of what has been in preparation for long."""
@@ -426,6 +448,7 @@ class Executor:
             return
         assert attempt.ended is not None
         row.phase = "ended"
+        self.unended.pop(row.dispatch_id, None)
         ctx.put(row)
         response = TaskExecuteResponse(
             **ids_of(row),
@@ -449,11 +472,13 @@ class Executor:
         """The attempt leaves the journal, the warden's log and the disk; its log stays."""
         attempt = self.attempts.pop(dispatch_id, None)
         self.preparing.pop(dispatch_id, None)
+        self.unended.pop(dispatch_id, None)
         if attempt is None:
             return
         ctx.delete(JournalAttempt, dispatch_id)
-        ctx.perform(ToWarden({"do": "forget", "dispatch_id": dispatch_id}))
-        ctx.perform(Discard(dispatch_id))
+        if attempt.request is None or not self._is_instant(attempt.request):
+            ctx.perform(ToWarden({"do": "forget", "dispatch_id": dispatch_id}))
+            ctx.perform(Discard(dispatch_id))
 
     def _fence(self, dispatch_id: int, ctx: Context) -> None:
         """The master does not want it: nothing is said of it any more, and it must not run."""
@@ -580,8 +605,7 @@ class Executor:
         )
 
     def _free_slots(self) -> int:
-        running = sum(1 for attempt in self.attempts.values() if attempt.row.phase != "ended")
-        return max(0, self.adjusted.slots - running)
+        return max(0, self.adjusted.slots - len(self.unended))
 
     # --- draining -------------------------------------------------------------------------------
 

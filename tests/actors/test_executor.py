@@ -221,8 +221,7 @@ def test_a_dry_run_succeeds_at_once_without_running_and_touches_nothing() -> Non
     done: dict[str, Any] = {"pid": 0, "seq": 0, "exit_code": None, "end_time": WALL_MS}
     success = result(outputs={"n": 1, "m": ""}, **done)
     assert told(asked, "callback_sender") == [Report(success)]
-    assert of(asked, "perform") == []
-    assert of(asked, "send") == [accepted()]
+    assert of(asked, "perform") == of(asked, "send") == []
 
 
 def test_running_is_reported_when_the_warden_has_recorded_it() -> None:
@@ -302,16 +301,40 @@ def test_an_attempt_that_the_warden_has_lost_is_reported_lost() -> None:
     assert (fact.status, fact.reason) == ("NEED_FAULT_TOLERANCE", "lost")
 
 
-def test_a_noop_begins_and_ends_in_one_turn_without_a_process() -> None:
+def test_a_noop_ends_in_the_turn_in_which_it_came_and_its_result_says_all() -> None:
     ctx = Recorder()
-    noop = executor(ctx, request(task_type="noop", outputs={"n": 1}))
+    noop = executor(ctx)
 
-    asked = ctx.give(noop, Prepared(100, None))
+    asked = ctx.give(noop, request(task_type="noop", outputs={"n": 1}))
 
-    began = running(seq=0, pid=0)
     ended = result(seq=0, pid=0, end_time=WALL_MS, outputs={"n": 1})
-    assert told(asked, "callback_sender") == [Report(began), Report(ended)]
-    assert of(asked, "perform") == []
+    assert told(asked, "callback_sender") == [Report(ended)]
+    assert of(asked, "perform") == of(asked, "send") == []
+    assert of(ctx.give(noop, request(task_type="noop")), "send") == [accepted()]
+
+
+def test_an_output_of_a_noop_without_default_is_a_problem() -> None:
+    ctx = Recorder()
+
+    asked = ctx.give(executor(ctx), request(task_type="noop", outputs={"a": 1}, required=["b"]))
+
+    (report,) = told(asked, "callback_sender")
+    assert (report.fact.status, report.fact.reason, report.fact.outputs) == (
+        "FAILURE",
+        "bad_output",
+        {},
+    )
+    assert "for b" in report.fact.message
+
+
+def test_a_noop_holds_no_slot_and_needs_none() -> None:
+    ctx = Recorder()
+    full = executor(ctx, request(), request(dispatch_id=101, task_instance_id=11))
+
+    asked = ctx.give(full, request(dispatch_id=102, task_instance_id=12, task_type="noop"))
+
+    assert len(told(asked, "callback_sender")) == 1
+    assert told(ctx.give(full, CountSlots()), "membership") == [FreeSlots(0)]
 
 
 def test_an_acknowledged_result_is_forgotten_everywhere() -> None:
