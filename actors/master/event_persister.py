@@ -60,7 +60,7 @@ from .messages import (
     TellWaits,
     Verdicts,
 )
-from .reconcile import judge_listed, judge_missing
+from .reconcile import Judgement, judge_listed, judge_missing
 from .requests import Instance, already_ended, compose, ids
 
 T, E = TaskState, Event
@@ -476,9 +476,7 @@ class EventPersister:
         for report in listed:
             row = self.tasks[report.task_instance_id]
             if self._is_its_own(row, report, judge):
-                self._apply_judgement(
-                    row, judge_listed(TaskState(row.state), report.phase), judge, ctx
-                )
+                self._apply_judgement(row, self._judge_listed(row, report, judge), judge, ctx)
         if judge.judge_missing:
             self._judge_missing(judge, ctx)
 
@@ -500,11 +498,15 @@ class EventPersister:
     def _is_its_own(self, row: TaskInstanceRow, report: AttemptReport, judge: Judge) -> bool:
         return row.worker == judge.worker and row.dispatch_id == report.dispatch_id
 
+    def _judge_listed(self, row: TaskInstanceRow, report: AttemptReport, judge: Judge) -> Judgement:
+        state = TaskState(row.state)
+        return judge_listed(state, report.phase, known_journal=judge.known_journal)
+
     def _verdict(self, report: AttemptReport, judge: Judge) -> Verdict:
         row = self.tasks[report.task_instance_id]
         keeps = (
             self._is_its_own(row, report, judge)
-            and judge_listed(TaskState(row.state), report.phase) == "keep"
+            and self._judge_listed(row, report, judge) == "keep"
         )
         verdict = "keep" if keeps else "fenced"
         return Verdict(report.task_instance_id, report.dispatch_id, verdict)

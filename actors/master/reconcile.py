@@ -26,9 +26,14 @@ LISTED: dict[tuple[TaskState, str], Judgement] = {
 }
 
 
-def judge_listed(state: TaskState, phase: str) -> Judgement:
-    """The verdict on an attempt that the worker has, and that the row knows by this dispatch."""
-    return LISTED.get((state, phase), "fenced")
+def judge_listed(state: TaskState, phase: str, *, known_journal: bool) -> Judgement:
+    """The verdict on an attempt that the worker has, and that the row knows by this dispatch.
+
+    After a reboot (not ``known_journal``) nothing is certainly never begun: a power cut may have
+    taken the end of the worker's journal and of its warden's log.
+    """
+    judgement = LISTED.get((state, phase), "fenced")
+    return "lost" if judgement == "returned" and not known_journal else judgement
 
 
 def judge_missing(state: TaskState, *, same_boot: bool, known_journal: bool) -> Judgement:

@@ -87,10 +87,17 @@ class Checkers:
                 case WorkerRegister() if node.boot not in self.journals.met_warden:
                     raise Violation("§6 the warden answers before the Register", f"{command}")
 
-    def on_arrival(self, node: "Node", commands: list[Command]) -> None:
-        """What a worker has been told."""
-        if node is not self.world.master:
+    def on_arrival(self, node: "Node", sender: str, commands: list[Command]) -> None:
+        """What has been said, to a worker or by one."""
+        if node is self.world.master:
+            self.rows.said.arrived(sender, commands)
+        else:
             self.journals.told(node.name, commands)
+
+    def on_think(self, node: "Node") -> None:
+        """A turn is thought."""
+        if node is self.world.master:
+            self.rows.waits.on_think()
 
     def on_answer(self, answer: Answer) -> None:
         """I1: what was acknowledged is there, with its intent."""
@@ -149,10 +156,15 @@ class Checkers:
         """The warden's log has a line more."""
         self.processes.on_record(record)
 
+    def on_power_cut(self, node: "WorkerNode") -> None:
+        """A journal is as it was a while ago."""
+        self.journals.on_power_cut(node)
+        self.processes.on_power_cut(node)
+
     # --- the end ----------------------------------------------------------------------------------
 
     def unrest(self) -> tuple[str, int] | None:
-        """What has not ended yet, and a task that it concerns; None if all is quiet (I35, I36)."""
+        """What has not ended yet, and a task that it concerns; None if all is quiet."""
         world = self.world
         for instance in self.rows.instances.values():
             if instance["state"] not in WORKFLOW_FINAL:
@@ -163,6 +175,11 @@ class Checkers:
             if client.to_submit or client.pending:
                 waiting = list(client.pending) or "submits to come"
                 return f"{client.name} waits for {waiting}", 0
+        return None
+
+    def leftover(self) -> tuple[str, int] | None:
+        """What is left when everything has ended, and a task that it concerns."""
+        world = self.world
         for node in [world.master, *world.workers]:
             if node.mailboxes is None or not node.alive:
                 return f"{node.name} is down", 0

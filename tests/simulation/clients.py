@@ -82,6 +82,10 @@ class Client:
         wait_ms = self.world.random.randint(0, self.world.options.safety_ms // 2)
         self.world.after(wait_ms, lambda: self.submit(made))
 
+    def when_awake(self, action: Callable[[], object]) -> None:
+        """A client never stands still."""
+        action()
+
     # --- intents ----------------------------------------------------------------------------------
 
     def submit(self, made: Definition) -> None:
@@ -189,6 +193,21 @@ class Client:
 
         self.ask(request, judge)
 
+    def meddle(self) -> None:
+        """Whatever a user may do, to whatever there is, twice at once perhaps."""
+        random, known = self.world.random, list(self.world.checkers.rows.instances)
+        if not known:
+            return
+        number = random.choice(known)
+        for client in random.sample(self.world.clients, random.randint(1, 2)):
+            random.choice((client.stop, client.read, client.kill_some))(number)
+
+    def kill_some(self, number: int) -> None:
+        """Kill one of its tasks."""
+        rows = self.world.checkers.rows
+        definition, _ = rows.definition(rows.instances[number])
+        self.kill(number, self.world.random.choice(definition.tasks).name)
+
     def shut_down(self) -> None:
         """Take the cluster down; its supervisor starts it again."""
         random = self.world.random
@@ -218,6 +237,11 @@ class Client:
                 self.look_around(number, page)
 
         self.ask(request, look)
+
+    def read(self, number: int) -> None:
+        """Look at an instance once."""
+        request = InstanceRead(request_id=self._id("read"), workflow_instance_id=number)
+        self.ask(request, lambda answer: None)
 
     def look_around(self, number: int, page: dict[str, Any]) -> None:
         """What else people read."""

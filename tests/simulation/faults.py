@@ -1,4 +1,8 @@
-"""The faults that come by themselves; those between two effects come from the nodes."""
+"""The faults that come by themselves; those between two effects come from the nodes.
+
+`BY_THEMSELVES` names the option that holds each one's interval; each plans the next of its kind,
+until the world heals.
+"""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -9,63 +13,188 @@ if TYPE_CHECKING:
     from .node import Node
     from .world import World
 
+CLOG_MS_MAX = 6_000  # between two connections of a swizzle
+PARTITION_MS_MAX = 20_000
+BLOCK_MS_MAX = 60_000  # of a garbage collection, or of a call that does not come back
+DISK_FULL_MS_MAX = 10_000
+SHORT_MS_MAX = 8_000
+FLAPS = 10
+
+
+def guests(world: "World") -> list[Guest]:
+    """Whoever dials the master."""
+    return [*world.workers, *world.clients]
+
+
+def nodes(world: "World") -> "list[Node]":
+    """Whoever can crash."""
+    return [world.master, *world.workers]
+
+
+def cut(world: "World") -> None:
+    """Nothing passes between the master and one guest, one way or both."""
+    guest = world.random.choice(guests(world))
+    way = world.random.choice((BOTH, TO_MASTER, TO_GUEST))
+    world.network.cut(guest, way, world.random.randint(1, world.options.cut_ms_max))
+
+
+def partition(world: "World") -> None:
+    """The master is cut off from everybody, and then it is not."""
+    for_ms = world.random.randint(1, PARTITION_MS_MAX)
+    for guest in guests(world):
+        world.network.cut(guest, BOTH, for_ms)
+
+
+def swizzle(world: "World") -> None:
+    """Connections stand still one after the other, and go on in another order."""
+    all_of_them = guests(world)
+    some = world.random.sample(all_of_them, world.random.randint(1, len(all_of_them)))
+    at_ms = 0
+    for guest in some:
+        at_ms += world.random.randint(0, CLOG_MS_MAX)
+        world.after(at_ms, lambda guest=guest: world.network.clog(guest))  # type: ignore[misc]
+    for guest in world.random.sample(some, len(some)):
+        at_ms += world.random.randint(0, CLOG_MS_MAX)
+        world.after(at_ms, lambda guest=guest: world.network.unclog(guest))  # type: ignore[misc]
+
+
+def jump(world: "World") -> None:
+    """Somebody sets a wall clock."""
+    node = world.random.choice(nodes(world))
+    node.wall_offset_ms += world.random.choice((-3_600_000, -5_000, 5_000, 3_600_000))
+    world.trace.add(world.now_ms, node.name, "jumps", node.wall_offset_ms)
+
+
+def black_out(world: "World") -> None:
+    """All nodes crash at once, and come up in whatever order."""
+    for node in nodes(world):
+        node.crash("SIGKILL")
+
+
+def freeze(world: "World") -> None:
+    """SIGSTOP, and SIGCONT after a while."""
+    node = world.random.choice(nodes(world))
+    node.stand_still(world.random.randint(1, world.options.freeze_ms_max), whole=True)
+
+
+def block(world: "World") -> None:
+    """A node's loop does not come round; its threads and its socket's queue go on."""
+    node = world.random.choice(nodes(world))
+    node.stand_still(world.random.randint(1_000, BLOCK_MS_MAX), whole=False)
+
+
+def kill_child(world: "World") -> None:
+    """The kernel, out of memory, kills a task's process."""
+    machine = world.random.choice(world.workers).machine
+    if machine.processes:
+        machine.kill(world.random.choice(list(machine.processes.values())))
+
+
+def fill_disk(world: "World") -> None:
+    """Nothing can be written for a while."""
+    node = world.random.choice(nodes(world))
+    node.fill_disk(world.random.randint(1, DISK_FULL_MS_MAX))
+
+
+def break_all(world: "World") -> None:
+    """All connections break at once, and everybody comes back and repeats everything."""
+    world.network.break_all()
+
+
+def shut_down(world: "World") -> None:
+    """`stenella down`; somebody brings it up again."""
+    world.random.choice(world.clients).shut_down()
+
+
+def kill_master(world: "World") -> None:
+    """SIGKILL."""
+    world.master.crash("SIGKILL")
+
+
+def kill_worker(world: "World") -> None:
+    """SIGKILL; its warden and its tasks go on."""
+    world.random.choice(world.workers).crash("SIGKILL")
+
+
+def kill_warden(world: "World") -> None:
+    """SIGKILL; its tasks go on."""
+    world.random.choice(world.workers).machine.kill_warden()
+
+
+def reboot(world: "World") -> None:
+    """A machine goes down with all that runs on it; a power cut, with what was not synced."""
+    world.random.choice(world.workers).reboot(power_cut=world.options.power_cut)
+
+
+def storm(world: "World") -> None:
+    """A user does something to something."""
+    world.random.choice(world.clients).meddle()
+
+
+def order(world: "World") -> None:
+    """A person wants something of a worker."""
+    world.random.choice(world.clients).order_some(world.random.choice(world.workers).name)
+
+
+def shorten_disk(world: "World") -> None:
+    """A worker's disk has little room for a while."""
+    node = world.random.choice(world.workers)
+    node.measure(True)
+    world.after(world.random.randint(1, SHORT_MS_MAX), lambda: node.measure(False))
+
+
+def flap(world: "World") -> None:
+    """A worker comes and goes every second."""
+    node = world.random.choice(world.workers)
+
+    def come_and_go() -> None:
+        if not world.healing:
+            node.crash("flaps")
+
+    for second in range(FLAPS):
+        world.after(1_000 * second, come_and_go)
+
+
+BY_THEMSELVES: dict[str, Callable[["World"], None]] = {
+    "cut_interval_ms": cut,
+    "partition_ms": partition,
+    "clog_ms": swizzle,
+    "herd_ms": break_all,
+    "clock_jump_ms": jump,
+    "shutdowns": shut_down,
+    "master_crash_ms": kill_master,
+    "worker_crash_ms": kill_worker,
+    "warden_crash_ms": kill_warden,
+    "child_kill_ms": kill_child,
+    "reboot_ms": reboot,
+    "blackout_ms": black_out,
+    "freeze_ms": freeze,
+    "block_ms": block,
+    "disk_full_ms": fill_disk,
+    "storm_ms": storm,
+    "orders_ms": order,
+    "disk_ms": shorten_disk,
+    "flap_ms": flap,
+}
+
 
 def begin(world: "World") -> None:
     """Plan the first of each kind; each plans the next, until the world heals."""
-    options, random = world.options, world.random
+    for name, fault in BY_THEMSELVES.items():
+        interval_ms: int = getattr(world.options, name)
+        if interval_ms:
+            again(world, interval_ms, fault)
 
-    def again(interval_ms: int, fault: Callable[[], None]) -> None:
-        if not interval_ms:
-            return
 
-        def strike() -> None:
-            if not world.healing:
-                fault()
-                world.after(random.randint(1, 2 * interval_ms), strike)
+def again(world: "World", interval_ms: int, fault: "Callable[[World], None]") -> None:
+    """Let it strike, so often on average."""
 
-        world.after(random.randint(1, 2 * interval_ms), strike)
+    def strike() -> None:
+        if not world.healing:
+            fault(world)
+            plan()
 
-    def cut() -> None:
-        guests: list[Guest] = [*world.workers, *world.clients]
-        guest = random.choice(guests)
-        way = random.choice((BOTH, TO_MASTER, TO_GUEST))
-        if guest.name not in world.network.cuts:
-            world.network.cut(guest, way, random.randint(1, options.cut_ms_max))
+    def plan() -> None:
+        world.after(world.random.randint(1, 2 * interval_ms), strike)
 
-    def jump() -> None:
-        nodes: list[Node] = [world.master, *world.workers]
-        node = random.choice(nodes)
-        node.wall_offset_ms += random.choice((-3_600_000, -5_000, 5_000, 3_600_000))
-        world.trace.add(world.now_ms, node.name, "jumps", node.wall_offset_ms)
-
-    def shut_down() -> None:
-        random.choice(world.clients).shut_down()
-
-    def order() -> None:
-        random.choice(world.clients).order_some(random.choice(world.workers).name)
-
-    def fill_disk() -> None:
-        node = random.choice(world.workers)
-        node.measure(True)
-        world.after(random.randint(1, 8_000), lambda: node.measure(False))
-
-    def flap() -> None:
-        node = random.choice(world.workers)
-
-        def come_and_go() -> None:
-            if not world.healing:
-                node.crash("flaps")
-
-        for second in range(10):
-            world.after(1_000 * second, come_and_go)
-
-    again(options.orders_ms, order)
-    again(options.disk_ms, fill_disk)
-    again(options.flap_ms, flap)
-    again(options.cut_interval_ms, cut)
-    again(options.clock_jump_ms, jump)
-    again(options.shutdowns, shut_down)
-    again(options.master_crash_ms, lambda: world.master.crash("SIGKILL"))
-    again(options.worker_crash_ms, lambda: random.choice(world.workers).crash("SIGKILL"))
-    again(options.warden_crash_ms, lambda: random.choice(world.workers).machine.kill_warden())
-    again(options.reboot_ms, lambda: random.choice(world.workers).reboot())
+    plan()

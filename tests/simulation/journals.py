@@ -33,10 +33,14 @@ class Journals:
     def look(self, node: "WorkerNode") -> None:
         """I7. Raises `Violation`."""
         connection = node.journal.connection
-        sql = "SELECT dispatch_id, task_instance_id, kill_reason FROM attempt"
+        ((known_epoch,),) = connection.execute("SELECT epoch FROM node")
+        sql = "SELECT dispatch_id, task_instance_id, kill_reason, epoch FROM attempt"
         present = self.attempts_of[node.name] = []
-        for dispatch_id, task_instance_id, kill_reason in connection.execute(sql):
+        for dispatch_id, task_instance_id, kill_reason, epoch in connection.execute(sql):
             present.append(dispatch_id)
+            if (node.name, dispatch_id) not in self.attempts and epoch != known_epoch:
+                what = f"dispatch {dispatch_id} of epoch {epoch}, {node.name} knows {known_epoch}"
+                raise Violation("I13 an older epoch is not obeyed", what, task_instance_id)
             self.attempts[node.name, dispatch_id] = task_instance_id
             if kill_reason is not None:
                 self.killed[dispatch_id] = None
@@ -49,6 +53,11 @@ class Journals:
                 raise Violation("I7 an unacknowledged callback is kept", what, task_instance_id)
         self.present[node.name] = now
         self.callbacks |= dict.fromkeys(now)
+
+    def on_power_cut(self, node: "WorkerNode") -> None:
+        """What the master does not know is lost, and what it knows may be there again."""
+        sql = "SELECT dispatch_id, seq FROM callback ORDER BY dispatch_id, seq"
+        self.present[node.name] = node.journal.connection.execute(sql).fetchall()
 
     def told(self, worker: str, commands: list[Command]) -> None:
         """What lets a worker forget an attempt."""

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from .world import World
 
 KILL, TERM = 9, 15
+PIDS_BEGIN = 100  # the lowest that a task gets
+UNSYNCED_LINES_MAX = 30
 #: KILL takes effect at once as a rule, later in an uninterruptible sleep.
 DYING_MS_MAX = 5
 WARDEN_START_MS = 60
@@ -22,9 +24,9 @@ Fields = dict[str, Any]
 class Process:
     """One process; ``start`` is the warden's order that it came from."""
 
-    def __init__(self, pid: int, start: Fields, main: bool) -> None:
+    def __init__(self, pid: int, start_ticks: int, start: Fields, main: bool) -> None:
         self.pid = pid
-        self.start_ticks = pid * 7
+        self.start_ticks = start_ticks
         self.start = start
         self.main = main
         self.plan: Fields = json.loads(start["argv"][1])
@@ -40,7 +42,8 @@ class Machine:
         self.world = world
         self.node = node
         self.boots = 0
-        self.pids = 100
+        self.booted_ms = 0
+        self.pids = PIDS_BEGIN
         self.processes: dict[int, Process] = {}  # living ones
         self.spawns: dict[int, int] = {}  # task instance id → how often
         self.folders: dict[int, Fields] = {}  # dispatch id → outputs written
@@ -79,6 +82,12 @@ class Machine:
             self.world.checkers.on_end(self.node, process)
         self.processes.clear()
         self.boots += 1
+        self.booted_ms, self.pids = self.world.now_ms, PIDS_BEGIN
+
+    def lose_log(self) -> None:
+        """A power cut: the last lines of the warden's log were never synced."""
+        kept = self.world.random.randint(max(0, len(self.log) - UNSYNCED_LINES_MAX), len(self.log))
+        del self.log[kept:]
 
     # --- processes --------------------------------------------------------------------------------
 
@@ -95,11 +104,20 @@ class Machine:
         duration_ms = plan.get("at_least_ms", 0) + self.world.random.randint(0, plan["ms"])
         code = 1 if tries <= plan["fails"] else 0
         self.world.after(duration_ms, lambda: self._finish(process, code))
+        if plan["odd"] == "poison":
+            self.world.after(duration_ms // 2, lambda: self._poison(process))
         return process
 
     def _new(self, start: Fields, main: bool) -> Process:
+        unreaped = self.warden.mains if self.warden is not None else {}
         self.pids += 1
-        process = self.processes[self.pids] = Process(self.pids, start, main)
+        while self.pids in self.processes or self.pids in unreaped:
+            self.pids += 1
+        if self.pids > PIDS_BEGIN + self.world.options.pids_max:
+            self.pids = PIDS_BEGIN
+            return self._new(start, main)
+        ticks = (self.world.now_ms - self.booted_ms) // 10
+        process = self.processes[self.pids] = Process(self.pids, ticks, start, main)
         process.parent = self.warden
         return process
 
@@ -115,6 +133,11 @@ class Machine:
         if process.plan["litters"]:
             self._new(start, main=False)
         self.end(process, code, None)
+
+    def _poison(self, process: Process) -> None:
+        """It takes the whole machine down."""
+        if process.alive:
+            self.node.reboot()
 
     def end(self, process: Process, code: int | None, signal: int | None) -> None:
         """It is dead; its parent, if it has one, will reap it."""

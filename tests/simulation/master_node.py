@@ -1,5 +1,7 @@
 """The master of a world: journal in memory, routes for workers and clients."""
 
+import sqlite3
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -21,12 +23,28 @@ _from_worker: CommandDecoder[FromWorker] = CommandDecoder(FromWorker)
 _from_client: CommandDecoder[FromClient] = CommandDecoder(FromClient)
 
 
+@cache
+def empty_database() -> bytes:
+    """Made once: the migrations take longer than many a world."""
+    made = Journal.open(None)
+    image = made.connection.serialize()
+    made.close()
+    return image
+
+
+def fresh_journal() -> Journal:
+    """The product's journal, over a copy of the empty database in memory."""
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    connection.deserialize(empty_database())
+    return Journal(connection, None)
+
+
 class MasterNode(Node):
     """All lives of the master over one database."""
 
     def __init__(self, world: "World") -> None:
         super().__init__(world, "master")
-        self.journal = Journal.open(None)
+        self.journal = fresh_journal()
         self.queries = Queries(self.journal.connection)
 
     def start(self) -> None:
@@ -46,7 +64,11 @@ class MasterNode(Node):
 
     def gone(self) -> None:
         """Its connections break."""
-        self.world.network.master_gone()
+        self.world.network.break_all()
+
+    def network_lost(self) -> None:
+        """Every worker and client gives it up."""
+        self.world.network.break_all()
 
     def take_frame(self, peer: bytes, sender: str, body: bytes) -> None:
         """A frame from a worker or a client."""

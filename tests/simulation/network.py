@@ -5,9 +5,11 @@ A guest (worker or client) dials the master; each connection has a routing id of
 (its socket had it), and the guest only where the options have ghosts.
 """
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from .master_node import MasterNode
     from .world import World
 
 REDIAL_MS = (100, 1_000)
@@ -32,6 +34,9 @@ class Guest(Protocol):
     def link_changed(self, up: bool) -> None:
         """The connection is made, or noticed to be lost."""
 
+    def when_awake(self, action: Callable[[], object]) -> None:
+        """Do it now, or when this process runs again."""
+
 
 class Link:
     """One connection."""
@@ -44,6 +49,8 @@ class Link:
         self.open = True
         self.mourned = False  # the master's end has noticed
         self.last_ms = {TO_MASTER: 0, TO_GUEST: 0}
+        self.under_way = 0
+        self.clogged: list[Callable[[], object]] = []  # arrivals of a connection that stands still
 
 
 class Network:
@@ -53,6 +60,7 @@ class Network:
         self.world = world
         self.links: dict[bytes, Link] = {}
         self.cuts: dict[str, str] = {}  # guest's name → which way nothing passes
+        self.clogs: dict[str, None] = {}  # guests whose connection stands still
         self.sent = self.lost = 0
 
     # --- connections ------------------------------------------------------------------------------
@@ -94,7 +102,8 @@ class Network:
         def master_notices() -> None:
             link.mourned = True
 
-        self.world.after(random.randint(0, NOTICE_MS_MAX), guest_notices)
+        notice_ms = random.randint(0, NOTICE_MS_MAX)
+        self.world.after(notice_ms, lambda: guest.when_awake(guest_notices))
         self.world.after(random.randint(0, NOTICE_MS_MAX), master_notices)
 
     def guest_gone(self, guest: Guest) -> None:
@@ -103,13 +112,20 @@ class Network:
             self._break(guest.link)
             guest.link = None
 
-    def master_gone(self) -> None:
-        """The master's process has ended."""
+    def break_all(self) -> None:
+        """The master's process has ended, or its machine's network was down for a moment."""
         for link in list(self.links.values()):
             self._break(link)
 
+    def give_up(self, guest: Guest) -> None:
+        """The master has heard nothing of a guest for too long."""
+        if guest.link is not None:
+            self._break(guest.link)
+
     def cut(self, guest: Guest, way: str, for_ms: int) -> None:
         """Let nothing pass for a while; a long cut ends the connection."""
+        if guest.name in self.cuts:
+            return
         self.cuts[guest.name] = way
         self.world.trace.add(self.world.now_ms, guest.name, "cut", way, for_ms)
         link = guest.link
@@ -120,6 +136,28 @@ class Network:
 
         self.world.after(HEARTBEAT_TIMEOUT_MS, time_out)
         self.world.after(for_ms, lambda: self.cuts.pop(guest.name, None))
+
+    def clog(self, guest: Guest) -> None:
+        """Let nothing arrive, and lose nothing."""
+        if not self.world.healing:
+            self.clogs[guest.name] = None
+            self.world.trace.add(self.world.now_ms, guest.name, "clogged")
+
+    def unclog(self, guest: Guest) -> None:
+        """What stood still arrives now."""
+        if self.clogs.pop(guest.name, self) is None:
+            for link in self.links.values():
+                if link.guest is guest:
+                    arrivals, link.clogged = link.clogged, []
+                    for arrive in arrivals:
+                        arrive()
+
+    def heal(self) -> None:
+        """Everything passes."""
+        self.cuts.clear()
+        guests: list[Guest] = [*self.world.workers, *self.world.clients]
+        for guest in guests:
+            self.unclog(guest)
 
     # --- frames -----------------------------------------------------------------------------------
 
@@ -139,7 +177,8 @@ class Network:
     def _carry(self, link: Link, way: str, body: bytes) -> None:
         weather, random, world = self.world.weather, self.world.random, self.world
         self.sent += 1
-        if self.cuts.get(link.guest.name) in (BOTH, way) or random.random() < weather.loss:
+        is_cut = self.cuts.get(link.guest.name) in (BOTH, way)
+        if is_cut or link.under_way >= weather.queue_max or random.random() < weather.loss:
             self.lost += 1
             return
         copies = 1
@@ -151,7 +190,17 @@ class Network:
                 due_ms += random.randint(0, 10 * weather.delay_ms_max)
             elif weather.fifo:
                 due_ms = link.last_ms[way] = max(due_ms, link.last_ms[way])
-            world.at(due_ms, lambda: self._arrive(link, way, body))
+            link.under_way += 1
+            world.at(due_ms, lambda: self._reach(link, way, body))
+
+    def _reach(self, link: Link, way: str, body: bytes) -> None:
+        """The other machine; its process may stand still."""
+        if link.guest.name in self.clogs:
+            link.clogged.append(lambda: self._reach(link, way, body))
+            return
+        link.under_way -= 1
+        receiver: Guest | MasterNode = self.world.master if way == TO_MASTER else link.guest
+        receiver.when_awake(lambda: self._arrive(link, way, body))
 
     def _arrive(self, link: Link, way: str, body: bytes) -> None:
         world, guest = self.world, link.guest

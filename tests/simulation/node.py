@@ -6,15 +6,23 @@ between a commit and what it releases.
 
 from collections import deque
 from collections.abc import Callable
+from math import ceil
 from typing import TYPE_CHECKING, Any
 
 from stenella.actors.base import Actor, Loaded, OnDisk, Queried, TellWhenOnDisk
 from stenella.actors.turn import Limits, Load, Perform, Query, Released, Send, Turn
 from stenella.protocol.codec import CommandDecoder, decode_header, encode_frames
-from stenella.protocol.commands import Command, Refused, Request
+from stenella.protocol.commands import (
+    Command,
+    Refused,
+    Request,
+    WorkerRegister,
+    WorkerWelcome,
+)
 from stenella.protocol.rows import Batch
 
 from .mailboxes import Mailboxes
+from .network import HEARTBEAT_TIMEOUT_MS
 from .story import Violation
 
 if TYPE_CHECKING:
@@ -25,6 +33,9 @@ EPOCH_MS = 1_764_000_000_000  # of the wall clocks at the world's begin
 HEARTBEAT_MS = 2_000
 RETRY_MS_MIN, RETRY_MS_MAX = 20, 1_000  # between attempts at the same batch
 STALL_MS_MAX = 8_000
+SLOW_MS_MAX = 10_000
+#: What is received or sent while it is settled who goes on with what.
+JUDGING = (WorkerRegister, WorkerWelcome)
 #: Cycles at one moment that take nothing: a node that spins would never let time pass.
 IDLE_CYCLES_MAX = 3
 
@@ -48,6 +59,12 @@ class Node:
         spread_ms = world.options.clock_offset_ms_max
         self.clock_ms = world.random.randint(0, 1_000_000)  # its monotonic clock at the begin
         self.wall_offset_ms = world.random.randint(-spread_ms, spread_ms)
+        self.rate = 1 + world.random.uniform(-world.options.drift, world.options.drift)
+        self.stands_still = False
+        self.stands_whole = False  # with its threads and its socket: SIGSTOP
+        self.stillness = 0  # counts them
+        self.backlog: deque[Callable[[], object]] = deque()  # what waits for it to go on
+        self.disk_full_until_ms = 0
         self.jobs: deque[Batch | Load] = deque()
         self.working = False
         self.stalled_until_ms = 0
@@ -89,11 +106,11 @@ class Node:
 
     def now_ms(self) -> int:
         """Its monotonic clock."""
-        return self.world.now_ms + self.clock_ms
+        return int(self.world.now_ms * self.rate) + self.clock_ms
 
     def wall_ms(self) -> int:
         """Its wall clock."""
-        return EPOCH_MS + self.world.now_ms + self.wall_offset_ms
+        return EPOCH_MS + int(self.world.now_ms * self.rate) + self.wall_offset_ms
 
     def rise(self, actors: dict[str, Actor], **numbers: Any) -> None:
         """Begin to live with these actors."""
@@ -127,9 +144,11 @@ class Node:
     def end(self) -> None:
         """The process is gone; its supervisor starts another."""
         self.alive, self.turn = False, None
+        self.stands_still = False
+        self.backlog.clear()
         self.gone()
-        wait_ms = self.world.random.randint(10, self.world.weather.down_ms_max)
-        self.world.after(wait_ms, self.start)
+        longest_ms = self.world.weather.down_ms_max
+        self.world.after(self.world.random.randint(min(10, longest_ms), longest_ms), self.start)
 
     def leave(self) -> None:
         """End cleanly: no more frames, and what was thought is committed and sent."""
@@ -146,12 +165,57 @@ class Node:
 
         self.later(50, look)
 
+    # --- standing still ---------------------------------------------------------------------------
+
+    def stand_still(self, for_ms: int, *, whole: bool) -> None:
+        """Nothing is done for a while; not ``whole``: only the loop does not come round."""
+        if not self.alive or self.stands_still:
+            return
+        self.note("stands still", f"for {for_ms} ms", "whole" if whole else "its loop")
+        self.stands_still, self.stands_whole = True, whole
+        self.stillness += 1
+        number = self.stillness
+        self.world.after(for_ms, lambda: self.go_on(number))
+        if whole and for_ms > HEARTBEAT_TIMEOUT_MS:
+            self.world.after(HEARTBEAT_TIMEOUT_MS, lambda: self._given_up(number))
+
+    def go_on(self, number: int = 0) -> None:
+        """What waited happens now, in order; ``number`` 0: whichever stillness it was."""
+        if not self.stands_still or number not in (0, self.stillness):
+            return
+        self.note("goes on")
+        self.stands_still = False
+        while self.backlog and not self.stands_still:
+            self.backlog.popleft()()
+
+    def _given_up(self, number: int) -> None:
+        if self.stands_still and number == self.stillness:
+            self.network_lost()
+
+    def network_lost(self) -> None:
+        """The other ends have heard nothing of this process for too long."""
+        raise NotImplementedError
+
+    def when_awake(self, action: Callable[[], object]) -> None:
+        """Do it now, or when this process runs again."""
+        if self.stands_still:
+            self.backlog.append(action)
+        else:
+            action()
+
+    def fill_disk(self, for_ms: int) -> None:
+        """No space left, for a while."""
+        self.note("disk full", f"for {for_ms} ms")
+        self.disk_full_until_ms = self.world.now_ms + for_ms
+
+    # --- what it does by and by -------------------------------------------------------------------
+
     def note(self, kind: str, *things: Any) -> None:
         """Write into the trace."""
         self.world.trace.add(self.world.now_ms, self.name, kind, *things)
 
-    def later(self, wait_ms: int, action: Callable[[], object]) -> None:
-        """Do something in this life, if it lasts so long."""
+    def later(self, wait_ms: int, action: Callable[[], object], *, in_thread: bool = False) -> None:
+        """Do something in this life, if it lasts so long; by its loop or by a thread."""
         life = self.life
 
         def act() -> None:
@@ -161,7 +225,13 @@ class Node:
                 except Crash as crash:
                     self.crash(str(crash))
 
-        self.world.after(wait_ms, act)
+        def due() -> None:
+            if in_thread and not self.stands_whole:
+                act()
+            else:
+                self.when_awake(act)
+
+        self.world.after(wait_ms, due)
 
     def soon(self, longest_ms: int, action: Callable[[], object]) -> None:
         """Do something in this life within a time."""
@@ -169,8 +239,11 @@ class Node:
 
     def gap(self, before: str) -> None:
         """Between two effects: here the process may end."""
-        chance = self.world.weather.crash_point
-        if chance and self.world.random.random() < chance:
+        weather = self.world.weather
+        self.world.gaps += 1
+        if self.world.gaps == weather.crash_at:
+            raise Crash(f"before {before}")
+        if weather.crash_point and self.world.random.random() < weather.crash_point:
             raise Crash(f"before {before}")
 
     # --- what arrives -----------------------------------------------------------------------------
@@ -206,7 +279,9 @@ class Node:
         good, bad = decoder.decode(frame.commands)
         assert not bad, bad
         self.note("receives", *good)
-        self.world.checkers.on_arrival(self, good)
+        self.world.checkers.on_arrival(self, sender, good)
+        if any(isinstance(command, JUDGING) for command in good):
+            self._crash_judging()
         for command in good:
             size = len(body) // len(good)
             why_not = self.take(routes[type(command)], command, peer, sender, size)
@@ -216,6 +291,11 @@ class Node:
                 )
                 self.later(0, lambda refusal=refusal: self._send(peer, [refusal]))  # type: ignore[misc]
         self.wake()
+
+    def _crash_judging(self) -> None:
+        weather, random = self.world.weather, self.world.random
+        if random.random() < weather.crash_judging:
+            self.soon(3 * weather.commit_ms_max, lambda: self.crash("while it is judged"))
 
     # --- think and act ----------------------------------------------------------------------------
 
@@ -230,7 +310,7 @@ class Node:
         due_ms = self.turn.next_due()
         if due_ms is not None and (self.alarm_ms is None or due_ms < self.alarm_ms):
             self.alarm_ms = due_ms
-            self.later(due_ms - self.now_ms(), self._alarm)
+            self.later(ceil((due_ms - self.now_ms()) / self.rate), self._alarm)
 
     def _alarm(self) -> None:
         self.alarm_ms = None
@@ -241,6 +321,7 @@ class Node:
         assert self.mailboxes is not None
         self.cycling = False
         handled = self.mailboxes.handled
+        self.world.checkers.on_think(self)
         self._act(self.turn.think(self.now_ms(), self.wall_ms()))
         self._form()
         self._act(self.turn.release())
@@ -300,7 +381,10 @@ class Node:
     def _serve(self) -> None:
         if not self.working and self.jobs:
             self.working = True
-            self.soon(self.world.weather.commit_ms_max, self._work)
+            random, weather = self.world.random, self.world.weather
+            slow = isinstance(self.jobs[0], Batch) and random.random() < weather.commit_slow
+            wait_ms = random.randint(0, SLOW_MS_MAX if slow else weather.commit_ms_max)
+            self.later(wait_ms, self._work, in_thread=True)
 
     def _work(self) -> None:
         job, random, weather = self.jobs[0], self.world.random, self.world.weather
@@ -312,18 +396,24 @@ class Node:
             self._serve()
             return
         if random.random() < weather.commit_final:
-            raise Crash("a commit that can never succeed")
+            raise Crash("fsync failed: whether the commit is on disk is not known")
         if random.random() < weather.commit_stall:
             self.stalled_until_ms = self.world.now_ms + random.randint(1, STALL_MS_MAX)
         self._write(job, RETRY_MS_MIN)
 
     def _write(self, batch: Batch, pause_ms: int) -> None:
         assert self.turn is not None
-        if self.world.now_ms < self.stalled_until_ms and not self.world.healing:
+        unknown = self.world.random.random() < self.world.weather.commit_unknown
+        stalled_until_ms = max(self.stalled_until_ms, self.disk_full_until_ms)
+        stalled = self.world.now_ms < stalled_until_ms and not self.world.healing
+        if unknown and not stalled:
+            self.commit(batch)
+            self.gap("the commit is said to have failed")
+        if unknown or stalled:
             self.turn.failed(self.now_ms())
             self.note("stalls")
             again_ms = min(2 * pause_ms, RETRY_MS_MAX)
-            self.later(pause_ms, lambda: self._write(batch, again_ms))
+            self.later(pause_ms, lambda: self._write(batch, again_ms), in_thread=True)
             return
         self.jobs.popleft()
         self.commit(batch)

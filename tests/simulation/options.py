@@ -1,18 +1,23 @@
 """What a seed draws: its cluster, its load and its weather, whole kinds of fault switched off.
 
 A different mix per seed finds more than everything on at once. Times are virtual milliseconds.
+Each option is drawn by a chance of its own, so that one more changes nothing about the others.
+What each fault of reliability.md section 4 is called here stands in `coverage.py`.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
 
 #: What heals; the rest is what the cluster is.
 WEATHER = (
-    *("loss", "repeats", "delay_ms_max", "fifo", "ghosts", "cut_interval_ms", "crash_point"),
-    *("master_crash_ms", "worker_crash_ms", "warden_crash_ms", "reboot_ms", "shutdowns"),
-    *("orders_ms", "disk_ms", "flap_ms"),
-    *("commit_ms_max", "commit_stall", "commit_final", "clock_jump_ms"),
+    *("loss", "repeats", "delay_ms_max", "fifo", "ghosts", "cut_interval_ms", "partition_ms"),
+    *("clog_ms", "herd_ms", "queue_max", "crash_point", "crash_at", "crash_judging"),
+    *("master_crash_ms", "worker_crash_ms", "warden_crash_ms", "reboot_ms", "blackout_ms"),
+    *("down_ms_max", "freeze_ms", "block_ms", "child_kill_ms", "shutdowns"),
+    *("commit_ms_max", "commit_slow", "commit_stall", "commit_unknown", "commit_final"),
+    *("disk_full_ms", "disk_ms", "orders_ms", "flap_ms", "clock_jump_ms"),
 )
 
 
@@ -28,6 +33,7 @@ class Options:
     mailbox_max: int = 100_000
     ahead_bytes: int = 16 * 1024 * 1024
     kill_grace_ms: int = 2_000
+    pids_max: int = 30_000  # of a machine, then they begin anew
     # the load
     instances: int = 4
     tasks_max: int = 8
@@ -38,8 +44,10 @@ class Options:
     littering: float = 0.0  # of processes that leave something behind
     odd: float = 0.0  # of tasks that cannot be prepared or spawned, or give no output
     stubborn: float = 0.0  # of processes that KILL ends only after a while
+    poison: float = 0.0  # of tasks that take their machine down
     stops: float = 0.0  # of instances that somebody stops
     dry: float = 0.0  # of instances that are only rehearsed
+    storm_ms: int = 0  # interval: somebody does something to something
     kills: float = 0.0  # of instances in which somebody kills tasks
     doubles: float = 0.2  # of requests that are sent again although they were answered
     shutdowns: int = 0  # interval
@@ -52,29 +60,51 @@ class Options:
     delay_ms_max: int = 5
     fifo: bool = True  # frames of a connection arrive in the order they were sent
     ghosts: bool = False  # what a dead connection still held arrives at the next one
+    queue_max: int = 1_000  # frames under way on one connection; more are dropped
     cut_interval_ms: int = 0
     cut_ms_max: int = 8_000
-    # crashes
+    partition_ms: int = 0  # interval: the master is cut off from all
+    clog_ms: int = 0  # interval: connections stand still one by one, and go on in another order
+    herd_ms: int = 0  # interval: all connections break at once
+    # processes
     crash_point: float = 0.0  # at each gap between two effects
+    crash_at: int = 0  # at this gap, counted over all nodes
+    crash_judging: float = 0.0  # while a registration is under way
     master_crash_ms: int = 0
     worker_crash_ms: int = 0
     warden_crash_ms: int = 0
+    child_kill_ms: int = 0  # a task's process is killed by somebody else
     reboot_ms: int = 0
     flap_ms: int = 0  # between two times when a worker comes and goes every second
     disk_ms: int = 0  # between two times when a worker's disk is short
+    power_cut: bool = False  # a reboot loses what was not synced
+    blackout_ms: int = 0  # interval: all nodes crash at once
     down_ms_max: int = 2_000
+    freeze_ms: int = 0  # interval: SIGSTOP, then SIGCONT
+    freeze_ms_max: int = 10_000
+    block_ms: int = 0  # interval: a node's loop stands still, its threads go on
     # disks and clocks
     commit_ms_max: int = 2
+    commit_slow: float = 0.0  # commits that take seconds
     commit_stall: float = 0.0  # commits that fail for a while
-    commit_final: float = 0.0  # commits that can never succeed
+    commit_unknown: float = 0.0  # commits that succeed and say they have not
+    commit_final: float = 0.0  # commits after which the node must end
+    disk_full_ms: int = 0  # interval
     cycle_ms_max: int = 1
     file_ms_max: int = 5
     clock_offset_ms_max: int = 0
     clock_jump_ms: int = 0
+    drift: float = 0.0  # of each node's clocks, either way
 
     def text(self) -> str:
         """Every option, for the report of a failure."""
         return " ".join(f"{name}={value!r}" for name, value in vars(self).items())
+
+    @property
+    def is_prompt(self) -> bool:
+        """Whether a node does what it plans within the longest cycle and commit."""
+        slow = self.commit_slow or self.commit_stall or self.commit_unknown or self.disk_full_ms
+        return not (slow or self.freeze_ms or self.block_ms)
 
     def healed(self) -> "Options":
         """The same cluster in fine weather."""
@@ -82,62 +112,92 @@ class Options:
         return replace(self, **{name: getattr(fine, name) for name in WEATHER})
 
 
+Draw = Callable[[Random], Any]
+
+
+def some(*values: Any) -> Draw:
+    """One of them, each as likely."""
+    return lambda random: random.choice(values)
+
+
+def kind(chance: float, *values: Any) -> Draw:
+    """A kind of fault: off in most seeds, else one of the values."""
+    off = type(values[0])(0)
+    return lambda random: random.choice(values) if random.random() < chance else off
+
+
+DRAWN: dict[str, Draw] = {
+    # the cluster
+    "workers": some(1, 2, 2, 3),
+    "slots": some(1, 2, 4),
+    "turn_messages": some(1, 3, 1_000, 1_000),
+    "mailbox_max": some(4, 50, 100_000, 100_000),
+    "ahead_bytes": some(400, 4_000, 16 * 1024 * 1024, 16 * 1024 * 1024),
+    "pids_max": some(30_000, 30_000, 40),
+    # the load
+    "instances": some(2, 4, 8),
+    "tasks_max": some(3, 6, 12),
+    "task_ms_max": some(5, 500, 4_000),
+    "failing": some(0.0, 0.2, 0.5),
+    "noops": some(0.0, 0.3, 0.9),
+    "deaf": kind(0.3, 0.3),
+    "littering": kind(0.3, 0.3),
+    "odd": kind(0.3, 0.15),
+    "stubborn": kind(0.2, 0.3),
+    "poison": kind(0.1, 0.1),
+    "stops": kind(0.4, 0.3, 0.7),
+    "kills": kind(0.4, 0.3, 1.0),
+    "storm_ms": kind(0.15, 300, 3_000),
+    "dry": kind(0.3, 0.3),
+    "doubles": some(0.0, 0.3),
+    "shutdowns": kind(0.15, 20_000),
+    "big": kind(0.3, 0.2, 0.6),
+    "orders_ms": kind(0.3, 1_000, 8_000),
+    "safety_ms": some(20_000, 40_000, 60_000),
+    # the wire
+    "loss": kind(0.5, 0.02, 0.1, 0.3),
+    "repeats": kind(0.4, 0.05, 0.3),
+    "delay_ms_max": some(2, 20, 300, 3_000),
+    "fifo": some(True, True, False),
+    "ghosts": some(True, False, False, False),
+    "queue_max": some(1_000, 1_000, 1_000, 3),
+    "cut_interval_ms": kind(0.3, 6_000, 20_000),
+    "cut_ms_max": some(1_000, 15_000),
+    "partition_ms": kind(0.15, 10_000, 30_000),
+    "clog_ms": kind(0.15, 10_000, 30_000),
+    "herd_ms": kind(0.1, 3_000, 15_000),
+    # processes
+    "crash_point": kind(0.3, 0.002, 0.01),
+    "crash_judging": kind(0.15, 0.1, 0.5),
+    "master_crash_ms": kind(0.3, 5_000, 15_000),
+    "worker_crash_ms": kind(0.3, 1_000, 3_000, 15_000),
+    "warden_crash_ms": kind(0.3, 5_000, 15_000),
+    "child_kill_ms": kind(0.15, 2_000),
+    "reboot_ms": kind(0.15, 10_000, 20_000),
+    "power_cut": some(True, False),
+    "flap_ms": kind(0.15, 15_000),
+    "blackout_ms": kind(0.1, 15_000),
+    "down_ms_max": some(1, 100, 3_000),
+    "freeze_ms": kind(0.2, 5_000, 20_000),
+    "freeze_ms_max": some(1_000, 10_000, 40_000),
+    "block_ms": kind(0.15, 5_000, 20_000),
+    # disks and clocks
+    "commit_ms_max": some(1, 20, 500),
+    "commit_slow": kind(0.15, 0.01),
+    "commit_stall": kind(0.2, 0.02, 0.2),
+    "commit_unknown": kind(0.2, 0.02, 0.2),
+    "commit_final": kind(0.2, 0.005),
+    "disk_full_ms": kind(0.15, 15_000),
+    "disk_ms": kind(0.2, 2_000, 10_000),
+    "cycle_ms_max": some(0, 1, 100),
+    "file_ms_max": some(1, 200, 2_000),
+    "clock_offset_ms_max": kind(0.5, 100, 3_600_000),
+    "clock_jump_ms": kind(0.2, 10_000),
+    "drift": kind(0.3, 0.01),
+}
+
+
 def draw(seed: int, **fixed: Any) -> Options:
     """The options of a seed; what is ``fixed`` is not drawn."""
-    random = Random(seed)
-
-    def some(*values: Any) -> Any:
-        return random.choice(values)
-
-    def kind(chance: float, *values: Any) -> Any:
-        """A kind of fault: off in most seeds."""
-        drawn, chosen = random.random(), random.choice(values)
-        return chosen if drawn < chance else type(chosen)(0)
-
-    drawn: dict[str, Any] = {
-        "workers": some(1, 2, 2, 3),
-        "slots": some(1, 2, 4),
-        "turn_messages": some(1, 3, 1_000, 1_000),
-        "mailbox_max": some(4, 50, 100_000, 100_000),
-        "ahead_bytes": some(400, 4_000, 16 * 1024 * 1024, 16 * 1024 * 1024),
-        "instances": some(2, 4, 8),
-        "tasks_max": some(3, 6, 12),
-        "task_ms_max": some(5, 500, 4_000),
-        "failing": some(0.0, 0.2, 0.5),
-        "noops": some(0.0, 0.3, 0.9),
-        "deaf": kind(0.3, 0.3),
-        "littering": kind(0.3, 0.3),
-        "odd": kind(0.3, 0.15),
-        "stubborn": kind(0.2, 0.3),
-        "stops": kind(0.4, 0.3, 0.7),
-        "dry": kind(0.3, 0.3),
-        "kills": kind(0.4, 0.3, 1.0),
-        "doubles": some(0.0, 0.3),
-        "shutdowns": kind(0.15, 20_000),
-        "safety_ms": some(20_000, 40_000, 60_000),
-        "loss": kind(0.5, 0.02, 0.1, 0.3),
-        "repeats": kind(0.4, 0.05, 0.3),
-        "delay_ms_max": some(2, 20, 300, 3_000),
-        "fifo": some(True, True, False),
-        "ghosts": some(True, False, False, False),
-        "cut_interval_ms": kind(0.4, 6_000, 20_000),
-        "cut_ms_max": some(1_000, 15_000),
-        "crash_point": kind(0.4, 0.002, 0.01),
-        "master_crash_ms": kind(0.4, 5_000, 15_000),
-        "worker_crash_ms": kind(0.4, 3_000, 15_000),
-        "warden_crash_ms": kind(0.3, 5_000, 15_000),
-        "reboot_ms": kind(0.1, 20_000),
-        "down_ms_max": some(100, 3_000),
-        "commit_ms_max": some(1, 20, 500),
-        "commit_stall": kind(0.3, 0.02, 0.2),
-        "commit_final": kind(0.2, 0.005),
-        "cycle_ms_max": some(0, 1, 100),
-        "file_ms_max": some(1, 200, 2_000),
-        "clock_offset_ms_max": kind(0.5, 100, 3_600_000),
-        "clock_jump_ms": kind(0.2, 10_000),
-        "big": kind(0.3, 0.2, 0.6),
-        "orders_ms": kind(0.4, 1_000, 8_000),
-        "disk_ms": kind(0.2, 2_000, 10_000),
-        "flap_ms": kind(0.15, 15_000),
-    }
+    drawn = {name: of(Random(f"{seed}.{name}")) for name, of in DRAWN.items()}
     return Options(seed=seed, **drawn | fixed)

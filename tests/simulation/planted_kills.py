@@ -10,8 +10,8 @@ from stenella.actors.master.workflow_executor import WorkflowExecutor
 from stenella.actors.worker.executor import Executor
 from stenella.actors.worker.warden import Warden
 
+from .bugs import CALM, FAILING, LOSSY, WARDENS_DIE, Bug, master, worker
 from .parts import Parts
-from .planted import CALM, FAILING, LOSSY, WARDENS_DIE, Bug, master, worker
 
 KILLS: dict[str, Any] = {"kills": 1.0, "instances": 8, "tasks_max": 12}
 SLOW_TO_DIE: dict[str, Any] = {"stubborn": 1.0, "deaf": 1.0, "noops": 0.0, "task_ms_max": 4_000}

@@ -32,6 +32,7 @@ class Processes:
         self.living: dict[int, list[Process]] = {}  # task → main processes
         self.ended: dict[int, Fields] = {}  # dispatch → record
         self.lost: dict[int, None] = {}
+        self.unsynced: dict[int, None] = {}  # ends that a power cut may have taken
         #: Dispatches that a worker promised never to begin → the master's life that it told.
         self.never: dict[int, int] = {}
 
@@ -44,8 +45,8 @@ class Processes:
     def on_prepared(self, node: "WorkerNode", request: TaskExecuteRequest, took_ms: int) -> None:
         """What takes long to prepare is RUNNING meanwhile. Raises `Violation`."""
         weather, dispatch_id = self.world.weather, request.dispatch_id
-        slack_ms = 3 * (weather.cycle_ms_max + weather.commit_ms_max) + 10
-        if took_ms < PREPARING_MS + slack_ms or weather.commit_stall:
+        slack_ms = 3 * (weather.cycle_ms_max + weather.commit_ms_max) + 40
+        if took_ms < PREPARING_MS + slack_ms or not self.world.options.is_prompt:
             return
         here = dispatch_id in self.journals.attempts_of.get(node.name, ())
         if here and (dispatch_id, 1) not in self.journals.callbacks:
@@ -95,6 +96,12 @@ class Processes:
             self.ended[dispatch_id] = record
         elif phase == "lost":
             self.lost[dispatch_id] = None
+
+    def on_power_cut(self, node: "WorkerNode") -> None:
+        """What was recorded and not yet told may be forgotten; then it is called lost."""
+        for dispatch_id in self.ended:
+            if self.rows.dispatches[dispatch_id]["worker"] == node.name:
+                self.unsynced[dispatch_id] = None
 
     def on_kill_answer(self, worker: str, answer: TaskKillResponse) -> None:
         """Killing is journalled; never_began is a promise. Raises `Violation`."""
@@ -157,7 +164,10 @@ class Processes:
             event = self.rows.ends_by_dispatch.get(dispatch_id)
             placed = self.rows.dispatches[dispatch_id]
             number = placed["task_instance_id"]
-            if event is None or event["to_state"] not in self._states(record, number):
+            allowed = self._states(record, number)
+            if dispatch_id in self.unsynced:
+                allowed += (T.NEED_FAULT_TOLERANCE,)
+            if event is None or event["to_state"] not in allowed:
                 raise Violation("I15 result survives", f"{record}, but {event}", number)
         for (number, attempt), event in self.rows.ends.items():
             row = self.rows.tasks[number]

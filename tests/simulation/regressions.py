@@ -17,10 +17,10 @@ from stenella.actors.worker.callback_sender import CallbackSender
 from stenella.actors.worker.executor import Executor
 from stenella.protocol.commands import TaskKillResponse
 
+from .bugs import CALM, FAILING, LOSSY, OUT_OF_ORDER, SLOW_DISK, WARDENS_DIE, WORKERS_DIE, Bug
+from .bugs import master as in_master
+from .bugs import worker as in_worker
 from .parts import Parts
-from .planted import CALM, FAILING, LOSSY, OUT_OF_ORDER, SLOW_DISK, WARDENS_DIE, WORKERS_DIE, Bug
-from .planted import master as in_master
-from .planted import worker as in_worker
 
 
 class ForgetsItsTimer(Dispatcher):

@@ -16,8 +16,10 @@ from stenella.workflow.definition import Definition
 from stenella.workflow.graph import Graph
 
 from .fold import Control, control, fold
+from .said import Said
 from .staff import Staff
 from .story import Violation
+from .waits import Waits
 
 if TYPE_CHECKING:
     from .world import World
@@ -26,6 +28,9 @@ FAILOVER_MAX = 3
 #: What may change on the row of a final attempt: a late callback is kept as evidence.
 LATE = ("event_no", "seq")
 Fields = dict[str, Any]
+FAILED = (TaskState.FAILURE, TaskState.KILL, TaskState.NEED_FAULT_TOLERANCE)
+#: What a node below may be UPSTREAM_FAILED for.
+BELOW = (*FAILED, TaskState.UPSTREAM_FAILED)
 E, T, W = Event, TaskState, WorkflowState
 #: An instance's states, and where each may lead.
 INSTANCE_STEPS = {
@@ -53,9 +58,12 @@ class Rows:
         self.kills: dict[int, None] = {}  # dispatches with a kill's intent on disk
         self.to_end: dict[int, None] = {}  # tasks whose end was asked for
         self.ended_now: list[Fields] = []  # events that ended placed attempts in the last commit
+        self.lives: dict[str, int] = {}  # worker → of its row
         self.acknowledged: dict[int, str] = {}
         self.just_ended: list[Fields] = []  # instances that became final in the last commit
         self.staff = Staff(self)
+        self.waits = Waits(world)
+        self.said = Said()
         self.versions: dict[str, tuple[Definition, Graph]] = {}
 
     def read(self, sql: str, *values: Any) -> list[sqlite3.Row]:
@@ -75,9 +83,8 @@ class Rows:
 
     def knows_boot(self, boot: str) -> bool:
         """Whether the worker's row is of this life, or of a later one by now."""
-        worker, number, life, _ = boot.split("-")
-        found = self.read("SELECT life FROM worker WHERE id = ?", f"{worker}-{number}")
-        return bool(found) and found[0]["life"] >= int(life)
+        worker, _, life = boot.rpartition("-")[0].rpartition("-")
+        return self.lives.get(worker, 0) >= int(life)
 
     def has_intent(self, request_id: str) -> bool:
         """Whether its row is there."""
@@ -100,25 +107,27 @@ class Rows:
             self.world.trace.add(self.world.now_ms, "database", "commits", event)
         instances = {row["id"]: dict(row) for row in self.read("SELECT * FROM workflow_instance")}
         stopped = [n for n, row in self.instances.items() if row["state"] == W.READY_STOP]
-        stopped += [n for n in self.instances if self._ends_on_failure(n)]
+        failed = [n for n, row in self.instances.items() if self._ends_on_failure(row)]
         for found in self.read("SELECT * FROM task_instance"):
             values = tuple(found)
             number = found["id"]
             if self.raw.get(number) != values:
                 old, row = self.tasks.get(number), dict(found)
                 self.raw[number], self.tasks[number] = values, row
-                self._check_row(old, row, events.pop(number, []), instances, stopped)
+                self._check_row(old, row, events.pop(number, []), instances, stopped, failed)
         for number in events:
             raise Violation("I3 an event for each change", f"{events[number]}", number)
         self._check_instances(instances)
         self.staff.look(new)
+        for worker, latest in self.staff.before.items():
+            self.lives[worker] = int(latest["boot"].split("-")[-2])
 
-    def _ends_on_failure(self, number: int) -> bool:
+    def _ends_on_failure(self, instance: Fields) -> bool:
         """Whether a committed failure keeps new tasks from starting (I24)."""
-        definition, _ = self.definition(self.instances[number])
-        failed = (T.FAILURE, T.KILL, T.NEED_FAULT_TOLERANCE)
+        definition, _ = self.definition(instance)
+        number = instance["id"]
         return definition.failure_strategy == "end" and any(
-            row["state"] in failed for row in self.tasks_of.get(number, {}).values()
+            row["state"] in FAILED for row in self.tasks_of.get(number, {}).values()
         )
 
     def _check_row(
@@ -128,6 +137,7 @@ class Rows:
         events: list[Fields],
         instances: dict[int, Fields],
         stopped: list[int],
+        failed: list[int],
     ) -> None:
         number = row["id"]
 
@@ -144,6 +154,8 @@ class Rows:
         if old is not None and old["state"] in TASK_FINAL and old["attempt"] == row["attempt"]:
             changed = [name for name in row if row[name] != old[name] and name not in LATE]
             hold("I4 terminal is final", not changed, f"{changed}")
+        if row["state"] in (T.SKIPPED, T.UPSTREAM_FAILED):
+            hold("I2 skipped with a reason", bool(row["reason"]))
         if row["start_time"] is not None and row["end_time"] is not None:
             hold("I8 start ≤ end", row["start_time"] <= row["end_time"])
         if instances[row["workflow_instance_id"]]["dry_run"]:
@@ -160,7 +172,9 @@ class Rows:
             parents = [siblings.get(parent) for parent in graph.parents[row["node"]]]
             ready = all(self._succeeded(parent) for parent in parents)
             hold("I16 parents succeeded", ready)
-            hold("I19, I24 nothing new", row["workflow_instance_id"] not in stopped)
+            number_of_instance = row["workflow_instance_id"]
+            hold("I19 nothing after a stop", number_of_instance not in stopped)
+            hold("I24 nothing after a failure", number_of_instance not in failed)
         self._check_evidence(row)
         if row["kill_reason"] is not None:
             self.kills[row["dispatch_id"]] = None
@@ -196,6 +210,9 @@ class Rows:
         waits_until = self.folded[number].eligible_at if kind is E.DISPATCH else 0
         if event["at"] < waits_until and not self.world.options.clock_jump_ms:
             raise Violation("I18 waits at least its backoff", f"{event}", number)
+        self.waits.look(kind, event)
+        if applied and event["actor"].startswith("worker "):
+            self.said.hold_true(event)
         self.folded[number] = fold(self.folded.get(number), event)
         self.states[number] = after
         place = number, event["dispatch_id"]
@@ -272,13 +289,24 @@ class Rows:
         if over != final:
             raise Violation("I23 ends if and only if its tasks have", f"{row}", some)
         succeeded = over and all(task["state"] == T.SUCCESS for task in tasks.values())
+        if not final and row["state"] != W.READY_STOP and not self._ends_on_failure(row):
+            self._check_forgotten(row, graph, tasks)
         if succeeded != (row["state"] == W.SUCCESS):
             raise Violation("I23 SUCCESS", f"{row} {list(tasks.values())}")
         if final and (row["end_time"] is None or row["end_time"] < row["start_time"]):
             raise Violation("I8 start ≤ end", f"{row}")
 
+    def _check_forgotten(self, row: Fields, graph: Graph, tasks: dict[int, Fields]) -> None:
+        for node, parents in enumerate(graph.parents):
+            over = [tasks[parent] for parent in parents if parent in tasks]
+            ready = len(over) == len(parents) and all(t["state"] == T.SUCCESS for t in over)
+            if ready and node not in tasks:
+                raise Violation("I2 no task is forgotten", f"node {node} of {row}")
+
     def at_end(self) -> None:
-        """Nothing that was once written has been rewritten."""
+        """Nothing was left out that could run, and nothing that was written has been rewritten."""
+        for instance in self.instances.values():
+            self._check_left_out(instance)
         for (number, attempt), event in self.ends.items():
             sql = "SELECT state FROM task_attempt WHERE task_instance_id = ? AND attempt = ?"
             row = self.tasks[number]
@@ -286,3 +314,15 @@ class Rows:
             state = row["state"] if row["attempt"] == attempt else kept[0]["state"]
             if state != event["to_state"]:
                 raise Violation("I4 terminal is final", f"{event}, now {state}", number)
+
+    def _check_left_out(self, instance: Fields) -> None:
+        definition, graph = self.definition(instance)
+        tasks = self.tasks_of[instance["id"]]
+        for node, row in tasks.items():
+            parents = [tasks[parent] for parent in graph.parents[node]]
+            by_strategy = row["reason"] == "failure_strategy"
+            if by_strategy and definition.failure_strategy != "end":
+                raise Violation("I24 continue leaves nothing out", f"{row}", row["id"])
+            below = any(parent["state"] in BELOW for parent in parents)
+            if row["state"] == T.UPSTREAM_FAILED and not below:
+                raise Violation("I24 only below a failure", f"{row} below {parents}", row["id"])

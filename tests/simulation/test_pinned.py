@@ -2,8 +2,8 @@
 
 import pytest
 
+from .bugs import Bug
 from .options import draw
-from .planted import Bug
 from .regressions import FOUND
 from .test_planted import first_seed_that_catches
 from .world import play

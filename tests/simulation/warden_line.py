@@ -57,7 +57,8 @@ class Stream:
 
     def _down(self, text: str) -> None:
         self.down_ms = self._arrival_ms(self.down_ms)
-        self.world.at(self.down_ms, lambda: self.line.arrive(self, text))
+        arrive = lambda: self.line.arrive(self, text)  # noqa: E731
+        self.world.at(self.down_ms, lambda: self.line.node.when_awake(arrive))
 
     def _arrival_ms(self, last_ms: int) -> int:
         return max(last_ms, self.world.now_ms + self.world.random.randint(0, LATENCY_MS_MAX))

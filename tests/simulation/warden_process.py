@@ -143,9 +143,10 @@ class WardenProcess:
             case ("spawn", start):
                 return [self._spawn(start)]
             case ("signal", dispatch_id, pid):
-                if pid not in self.machine.processes:
+                process = self.mains.get(pid)  # not reaped, so the pid is its own
+                if process is None or not process.alive:
                     return []
-                self.machine.terminate(self.machine.processes[pid])
+                self.machine.terminate(process)
                 return [{"do": "signalled", "dispatch_id": dispatch_id}]
             case ("sweep", sweep):
                 answer = {name: sweep[name] for name in ("dispatch_id", "sweep_no")}

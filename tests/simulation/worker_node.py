@@ -1,6 +1,7 @@
 """A worker of a world: its journal in memory, its machine, the line to its warden."""
 
 import json
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -39,6 +40,7 @@ _to_worker: CommandDecoder[ToWorker] = CommandDecoder(ToWorker)
 #: People's orders give a worker at most so many slots more than it was started with.
 MORE_SLOTS = 2
 LOG = b"what the task wrote\n"
+UNSYNCED_MAX = 20  # commits that a power cut may take; in truth all since the last checkpoint
 
 
 class WorkerNode(Node):
@@ -55,6 +57,7 @@ class WorkerNode(Node):
         self.groups = ["default", "big"] if number == 1 else ["default"]
         self.no_disk = False
         self.machine = Machine(world, self)
+        self.unsynced: deque[bytes] = deque(maxlen=UNSYNCED_MAX)  # former images of the journal
         self.link: Link | None = None
         self.line: WardenLine | None = None
 
@@ -107,11 +110,21 @@ class WorkerNode(Node):
             self.line.close()
             self.line = None
 
-    def reboot(self) -> None:
-        """The whole machine goes down and comes up again."""
-        self.note("reboots")
+    def network_lost(self) -> None:
+        """The master gives it up."""
+        self.world.network.give_up(self)
+
+    def reboot(self, power_cut: bool = False) -> None:
+        """The whole machine goes down and comes up again; a power cut takes what was not synced."""
+        self.note("reboots", "power cut" if power_cut else "")
         self.machine.reboot()
         self.crash("reboot")
+        if power_cut and self.unsynced:
+            lost = self.world.random.randint(0, len(self.unsynced) - 1)
+            self.journal.connection.deserialize(self.unsynced[lost])
+            self.world.checkers.on_power_cut(self)
+            self.machine.lose_log()
+        self.unsynced.clear()
 
     # --- what arrives -----------------------------------------------------------------------------
 
@@ -134,6 +147,8 @@ class WorkerNode(Node):
 
     def commit(self, batch: Batch) -> None:
         """Write, and let the checkers look."""
+        if self.world.options.power_cut:
+            self.unsynced.append(self.journal.connection.serialize())
         self.journal.commit(batch)
         self.world.checkers.on_worker_commit(self, batch)
 

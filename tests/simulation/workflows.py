@@ -16,6 +16,7 @@ SHAPES = ("chain", "fan", "diamond", "tangle")
 #: In an uninterruptible sleep, as of a dead disk: longer than it takes to be told and told again.
 STUBBORN_MS = 60_000
 ODDITIES = ("prepare", "spawn", "outputs", "text")
+POISON = "poison"  # it takes its machine down, whenever it runs
 
 
 def workflow(random: Random, options: Options, number: int) -> Definition:
@@ -71,6 +72,8 @@ def one_task(
         "outputs": [output.name for output in outputs],
         "odd": random.choice(ODDITIES) if random.random() < options.odd else "",
     }
+    if random.random() < options.poison:
+        plan["odd"] = POISON
     return Task(
         name=f"t{place}",
         type="noop" if noop else "shell",

@@ -1,0 +1,90 @@
+"""Bugs planted in the master's actors."""
+
+from typing import Any
+
+import msgspec
+
+from stenella.actors.base import Context
+from stenella.actors.master.capacity import Slots
+from stenella.actors.master.dispatcher import Dispatcher
+from stenella.actors.master.event_persister import EventPersister
+from stenella.actors.master.registry import Registry
+from stenella.actors.master.workflow_executor import WorkflowExecutor
+
+
+class KnowsNoSeq(EventPersister):
+    def _judge_callback(
+        self, callback: Any, row: Any, peer: bytes, sender: str, ctx: Context
+    ) -> None:
+        if callback.dispatch_id == row.dispatch_id:
+            row.seq = 0
+        super()._judge_callback(callback, row, peer, sender, ctx)
+
+
+class KeepsTheAttemptNumber(EventPersister):
+    def _retry(self, retry: Any, ctx: Context) -> None:
+        self.tasks[retry.task_instance_id].attempt -= 1
+        super()._retry(retry, ctx)
+
+
+class ForgetsAnEvent(EventPersister):
+    def _append_event(self, row: Any, event: Any, before: Any, ctx: Context, **more: Any) -> None:
+        if event != event.RUNNING:
+            super()._append_event(row, event, before, ctx, **more)
+
+
+class FreesASlotTwice(Dispatcher):
+    def _free(self, worker: str, dispatch_id: int) -> None:
+        super()._free(worker, dispatch_id)
+        live = self._slots(worker).live
+        if live:
+            del live[next(iter(live))]
+
+
+class AsksRefusersAgain(Dispatcher):
+    def _request_answered(self, ack: Any, ctx: Context) -> None:
+        super()._request_answered(ack, ctx)
+        for slots in self.workers.values():
+            slots.refused_at_beat, slots.no_disk = None, False
+
+
+class TakesUpDrainedOnes(Dispatcher):
+    """A registration makes a worker open, whatever a person wants."""
+
+    def _take_up(self, up: Any, ctx: Context) -> None:
+        super()._take_up(msgspec.structs.replace(up, draining=False), ctx)
+
+
+class BelievesTheWorkersSlots(Dispatcher):
+    """What the worker says it has is placed there, though a person wants fewer."""
+
+    def _hear(self, beat: Any, ctx: Context) -> None:
+        count = self._slots(beat.worker).count
+        super()._hear(msgspec.structs.replace(beat, slots=max(count, beat.slots, 4)), ctx)
+
+
+class IgnoresGroups(Slots):
+    def takes(self, group: str, task_type: str) -> bool:
+        return task_type in self.types
+
+
+class PlacesInAnyGroup(Dispatcher):
+    def _slots(self, worker: str) -> Slots:
+        return self.workers.setdefault(worker, IgnoresGroups(worker))
+
+
+class JudgesEveryListing(Registry):
+    def _register(self, register: Any, ctx: Context) -> None:
+        known = self.workers.get(register.worker)
+        if known is not None:
+            known.boot = ""
+        super()._register(register, ctx)
+
+
+class NeedsOneParent(WorkflowExecutor):
+    def _advance(self, live: Any, ctx: Context) -> None:
+        for node, missing in enumerate(live.missing):
+            parents = len(live.version.graph.parents[node])
+            if 0 < missing < parents and not live.has_row[node] and node not in live.ready:
+                live.ready.append(node)
+        super()._advance(live, ctx)

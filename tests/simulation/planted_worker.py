@@ -1,0 +1,103 @@
+"""Bugs planted in the worker's actors and in the warden's rules."""
+
+from typing import Any
+
+import msgspec
+
+from stenella.actors.base import Context
+from stenella.actors.worker.callback_sender import CallbackSender
+from stenella.actors.worker.executor import Executor
+from stenella.actors.worker.retry_reporter import RetryReporter
+from stenella.actors.worker.warden import Warden
+
+
+class NeverRepeats(RetryReporter):
+    def receive(self, message: Any, ctx: Context) -> None:
+        pass
+
+
+class ForgetsRefusals(Executor):
+    def _answer(self, request: Any, ctx: Context) -> None:
+        super()._answer(request, ctx)
+        self._forget_refusals()
+
+    def _answer_kill(self, request: Any, ctx: Context) -> None:
+        super()._answer_kill(request, ctx)
+        self._forget_refusals()
+
+    def _forget_refusals(self) -> None:
+        self.answered = {d: said for d, said in self.answered.items() if not said}
+
+
+class RegistersAtOnce(Executor):
+    def _meet_warden(self, ctx: Context) -> None:
+        if self.warden_records is None and not self.recovered:
+            self.warden_records = {}
+        super()._meet_warden(ctx)
+
+
+class RunsWhatIsDry(Executor):
+    def _answer(self, request: Any, ctx: Context) -> None:
+        super()._answer(msgspec.structs.replace(request, dry_run=False), ctx)
+
+
+class PreparesInSilence(Executor):
+    def _look_at_preparing(self, ctx: Context) -> None:
+        self.preparing.clear()
+
+
+class FailsUnannounced(Executor):
+    """A failed preparation is told as if it had never been RUNNING."""
+
+    def _fail(self, attempt: Any, reason: str, message: str, ctx: Context) -> None:
+        attempt.row.phase = "failing"
+        super()._fail(attempt, reason, message, ctx)
+
+
+class TakesBackWhatItCalledRunning(Executor):
+    """Killed in its preparation, after RUNNING was told: it says that it never began."""
+
+    def _is_untouched(self, attempt: Any) -> bool:
+        unbegun = attempt.row.phase == "accepted" and attempt.request is not None
+        return unbegun and attempt.launch is None
+
+
+class CallsAdoptedOnesAbandoned(Executor):
+    def _listed(self, attempt: Any) -> Any:
+        listed = super()._listed(attempt)
+        adopted = attempt.request is None and listed.phase in ("accepted", "begun")
+        return msgspec.structs.replace(listed, phase="abandoned") if adopted else listed
+
+
+class ForgetsAtAnyAck(CallbackSender):
+    def _acknowledge(self, ack: Any, ctx: Context) -> None:
+        super()._acknowledge(ack, ctx)
+        self._forget(ack.dispatch_id, ctx)
+
+
+# --- the warden ----------------------------------------------------------------------------------
+
+
+class StartsAgain(Warden):
+    def _start(self, message: Any) -> Any:
+        self.attempts.pop(message["dispatch_id"], None)
+        self.live.pop(message["dispatch_id"], None)
+        return super()._start(message)
+
+
+class SpawnsUnrecorded(Warden):
+    """``starting`` is not in the log when the process begins."""
+
+    def _start(self, message: Any) -> Any:
+        effects = super()._start(message)
+        return [effect for effect in effects if effect[0] != "record"]
+
+
+class EndsWithoutSweep(Warden):
+    """A former warden's processes are called lost while they run."""
+
+    def _open(self, message: Any) -> Any:
+        effects = [self._rewrite()]
+        for dispatch_id in list(self.live):
+            effects += self._conclude(dispatch_id)
+        return effects
