@@ -42,7 +42,7 @@ def test_a_violation_tells_seed_options_and_the_story_of_the_task() -> None:
     world = World(draw(3))
     world.play()
     world.close()
-    task = next(iter(world.checkers.rows.tasks))
+    task = next(iter(world.checkers.rows.dispatches.values()))["task_instance_id"]
 
     story = world.trace.story(task)
 
