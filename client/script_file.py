@@ -38,14 +38,18 @@ SCRIPT_OPTIONS = (
     ScriptOption(("--retry",), "retry", "N", False, "How often a failure is tried again."),
     ScriptOption(("--retry-interval",), "retry_interval", "D", False, "Wait before that: 10s."),
     ScriptOption(("--retry-backoff",), "retry_backoff", "X", False, "Factor on each next wait."),
+    ScriptOption(("--timeout",), "timeout", "D", False, "How long one try may run: 5m."),
+    ScriptOption(
+        ("--timeout-strategy",), "timeout_strategy", "S", False, "fail (else), warn, warn_fail."
+    ),
+    ScriptOption(("--delay",), "delay", "D", False, "Wait before the first try: 30s."),
+    ScriptOption(("--priority",), "priority", "P", False, "highest, high, medium, low, lowest."),
     ScriptOption(("--worker-group",), "worker_group", "G", False, "The workers that may run it."),
     ScriptOption(("--output",), "output", "NAME", True, "An output it hands on; repeatable."),
     ScriptOption(("--chdir",), "chdir", "DIR", False, "Working folder; else that of submission."),
 )
 #: Options of the design that this version has not.
-NOT_YET = frozenset(
-    ("--timeout", "--timeout-strategy", "--delay", "--priority", "--task-group", "--run-as")
-)
+NOT_YET = frozenset(("--task-group", "--run-as"))
 _BY_FLAG = {flag: option for option in SCRIPT_OPTIONS for flag in option.flags}
 
 
@@ -58,6 +62,10 @@ class ScriptOptions(msgspec.Struct, frozen=True, kw_only=True):
     retry: str | None = None
     retry_interval: str | None = None
     retry_backoff: str | None = None
+    timeout: str | None = None
+    timeout_strategy: str | None = None
+    delay: str | None = None
+    priority: str | None = None
     worker_group: str | None = None
     output: tuple[str, ...] = ()
     chdir: str | None = None
@@ -118,6 +126,7 @@ class _Lines:
         self.task: dict[str, object] = {}
         self.env: dict[str, str] = {}
         self.retry: dict[str, object] = {}
+        self.timeout: dict[str, object] = {}
         self.outputs: list[str] = []
         self.places: dict[Path, Place] = {}
 
@@ -169,8 +178,8 @@ class _Lines:
     def set(self, option: ScriptOption, value: str, at: Place | None) -> None:
         path, task = (), ("tasks", 0)  # type: tuple[Path, Path]
         match option.field:
-            case "name":
-                path, self.workflow["name"] = ("name",), value
+            case "name" | "priority":
+                path, self.workflow[option.field] = (option.field,), value
             case "param" | "env":
                 path = self.set_pair(option, value, at)
             case "retry":
@@ -180,6 +189,12 @@ class _Lines:
             case "retry_backoff":
                 number = float(value) if _NUMBER.fullmatch(value) else value
                 path = self.set_retry("backoff", number)
+            case "timeout" | "timeout_strategy":
+                field = "after" if option.field == "timeout" else "strategy"
+                self.timeout[field], self.task["timeout"] = value, self.timeout
+                path = (*task, "timeout", field)
+                if at is not None:  # what is wrong with both together stands at the first
+                    self.places.setdefault((*task, "timeout"), at)
             case "output":
                 if value not in self.outputs:
                     self.outputs.append(value)

@@ -100,7 +100,9 @@ def show(document: Document) -> list[str]:
     )
     if document["params"]:
         lines.append(f"params {values(document['params'])}")
-    lines += ["", *tasks(document["tasks"])]
+    if document["message"]:
+        lines.append(printable(document["message"]))
+    lines += [*warnings(document), "", *tasks(document["tasks"])]
     outputs = [task for task in document["tasks"] if task["outputs"]]
     if outputs:
         lines += ["", *(f"{task['name']}: {values(task['outputs'])}" for task in outputs)]
@@ -108,6 +110,15 @@ def show(document: Document) -> list[str]:
     if messages:
         lines += ["", *(f"{task['name']}: {printable(task['message'])}" for task in messages)]
     return lines
+
+
+def warnings(document: Document) -> list[str]:
+    """What has taken longer than its timeout and went on."""
+    warned = [task for task in document["tasks"] if task["warned_at"]]
+    lines = [f"{task['name']} took longer than its timeout" for task in warned]
+    if document["warned_at"]:
+        lines.append("the workflow took longer than its timeout")
+    return [f"warning: {printable(line)}" for line in lines]
 
 
 def tasks(documents: Sequence[Document]) -> list[str]:

@@ -6,7 +6,7 @@ from typing import Any
 from ..client.reads import succeeded
 from ..home.layout import Home
 from .history import log_tail
-from .pages import tasks, title, value_of
+from .pages import tasks, title, value_of, warnings
 from .text import printable
 
 ROWS_MAX = 20  # tasks in the table; what did not succeed comes first when there are more
@@ -25,6 +25,8 @@ def result(home: Home | None, document: Document, last_tasks: Sequence[str]) -> 
     lines = [title(document), "", *tasks(all_tasks if len(all_tasks) <= ROWS_MAX else shown)]
     if len(all_tasks) > ROWS_MAX:
         lines.append(f"and {len(all_tasks) - ROWS_MAX} more")
+    if late := warnings(document):
+        lines += ["", *late]
     if succeeded(document):
         told = [task for task in all_tasks if task["name"] in last_tasks or task["outputs"]]
         told = [task for task in told if not last_tasks or task["name"] in last_tasks]

@@ -25,7 +25,6 @@ from .options import (
     duration,
     instance,
     json_option,
-    param_option,
     workflow_argument,
 )
 from .result import result
@@ -43,26 +42,40 @@ Document = dict[str, Any]
 Needs = dict[str, tuple[str, ...]]
 
 
+def _script_options(command: Callable[..., int]) -> Callable[..., int]:
+    """The options of a script's own lines, for the command line."""
+    for option in reversed(SCRIPT_OPTIONS):
+        command = click.option(
+            *option.flags,
+            option.field,
+            metavar=option.metavar,
+            multiple=option.multiple,
+            help=option.help,
+        )(command)
+    return command
+
+
 @click.command()
 @workflow_argument
-@param_option
+@_script_options
 @dry_run_option
 @json_option
-def run(source: str, params: tuple[str, ...], dry_run: bool, as_json: bool) -> int:
+def run(source: str, dry_run: bool, as_json: bool, **options: Any) -> int:
     """Run a workflow and show what comes of it.
 
     FILE is YAML, JSON or a script, NAME a workflow that was submitted before, - standard input.
-    Uses the cluster that is up in the home,
-    else starts one that leaves when it is idle.
+    Other options than --param are for scripts and win over their #STENELLA lines.
+    Uses the cluster that is up in the home, else starts one that leaves when it is idle.
     Ctrl-C asks whether to stop the workflow; where nobody can be asked it is stopped.
 
     Example: stenella run nightly.yaml -p day=2026-01-31
     """
     home = open_home()
     submit_dir = os.getcwd()
-    definition = find_definition(source, ScriptOptions(param=params), submit_dir)
+    script_options = ScriptOptions(**options)
+    definition = find_definition(source, script_options, submit_dir)
     needs = {task.name: task.depends_on for task in definition.tasks}
-    given = pairs(params)
+    given = pairs(script_options.param)
     check_params(definition, given)  # a cluster is not started for what it would refuse
     with Client(home.root) as client:
         number, is_ours = _start(
@@ -82,19 +95,6 @@ def run(source: str, params: tuple[str, ...], dry_run: bool, as_json: bool) -> i
             err=True,
         )
     return INTERRUPTED_EXIT if interrupted else _exit_code(document)
-
-
-def _script_options(command: Callable[..., int]) -> Callable[..., int]:
-    """The options of a script's own lines, for the command line."""
-    for option in reversed(SCRIPT_OPTIONS):
-        command = click.option(
-            *option.flags,
-            option.field,
-            metavar=option.metavar,
-            multiple=option.multiple,
-            help=option.help,
-        )(command)
-    return command
 
 
 @click.command()

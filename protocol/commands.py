@@ -173,6 +173,7 @@ class TaskExecuteRequest(OfAttempt, frozen=True):
     base_time: Wall
     kill_grace_ms: Id = 10_000
     dry_run: bool = False  # succeed at once, touch nothing
+    limit_ms: Id = 0  # the warden ends it so long after its start; 0: never
 
 
 class TaskExecuteRequestAck(OfAttempt, frozen=True):

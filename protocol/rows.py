@@ -68,6 +68,9 @@ class WorkflowInstanceRow(Versioned, kw_only=True):
     message: str = ""
     owner: int
     owner_epoch: int
+    priority: int = 2  # index in states.PRIORITIES
+    timeout_at: int = 0  # when its time is over; 0: no limit
+    warned_at: int | None = None  # its time was over then, and it was written down
 
 
 class TaskInstanceRow(Versioned, kw_only=True):
@@ -88,7 +91,7 @@ class TaskInstanceRow(Versioned, kw_only=True):
     boot: str | None = None
     dispatch_id: int = 0
     seq: int = 0  # highest callback applied
-    eligible_at: int = 0  # a retry waits until then
+    eligible_at: int = 0  # a retry or a delay waits until then
     submit_time: int
     start_time: int | None = None
     end_time: int | None = None
@@ -100,6 +103,8 @@ class TaskInstanceRow(Versioned, kw_only=True):
     outputs: str = "{}"  # JSON object
     tail: str = ""
     kill_reason: str | None = None  # a durable intent: this attempt is to end
+    timeout_at: int = 0  # when this attempt's time is over; 0: no limit, or it has not begun
+    warned_at: int | None = None  # its time was over then, and it was written down
 
 
 class TaskAttempt(Row, kw_only=True):

@@ -5,6 +5,7 @@ Source of every row: DESIGN section 2.
 """
 
 from enum import IntEnum
+from typing import Literal, get_args
 
 
 class TaskState(IntEnum):
@@ -38,6 +39,10 @@ class WorkflowState(IntEnum):
     SERIAL_WAIT = 14
     FAILOVER = 18
 
+
+Priority = Literal["highest", "high", "medium", "low", "lowest"]
+#: A priority's place here is its code, as in the original: 0 goes first.
+PRIORITIES: tuple[Priority, ...] = get_args(Priority)
 
 T, W = TaskState, WorkflowState
 
@@ -89,6 +94,7 @@ class Event(IntEnum):
     DUE = 12  # a delay is over
     KEPT = 13  # a new boot of its worker goes on with it
     KILL_FAILED = 14  # its worker goes on trying
+    TIMEOUT = 15  # its time is over, and it is only told; it goes on, or its RESULT follows
 
 
 E = Event
@@ -107,6 +113,8 @@ TASK_TRANSITIONS: dict[tuple[TaskState | None, Event], frozenset[TaskState]] = {
     (T.RUNNING_EXECUTION, E.RUNNING): frozenset({T.RUNNING_EXECUTION}),  # now with a process
     (T.DISPATCH, E.KEPT): frozenset({T.DISPATCH}),
     (T.RUNNING_EXECUTION, E.KEPT): frozenset({T.RUNNING_EXECUTION}),
+    (T.DISPATCH, E.TIMEOUT): frozenset({T.DISPATCH}),  # RESULT came without RUNNING
+    (T.RUNNING_EXECUTION, E.TIMEOUT): frozenset({T.RUNNING_EXECUTION}),
     **{
         (state, E.RESULT): frozenset({T.SUCCESS, T.FAILURE, T.KILL})
         for state in (T.DISPATCH, T.RUNNING_EXECUTION)

@@ -34,7 +34,7 @@ PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
 
 #: They concern processes whose `begun` or `starting` is recorded, so they need not wait for a disk
 #: that refuses: a full one is a reason to kill.
-AT_ONCE = ("signal", "sweep", "timer", "close")
+AT_ONCE = ("signal", "sweep", "timer", "limit", "close")
 
 
 class Log:
@@ -141,6 +141,7 @@ class Performer:
         self.connection_no = 0
         self.timers: list[tuple[int, int, Fields]] = []  # due in monotonic ns, number, message
         self.timer_no = 0
+        self.limits: dict[int, int] = {}  # dispatch_id → due in monotonic ns; of running ones only
         self.waiting: list[Effect] = []  # for the log
         self.running = True
 
@@ -177,9 +178,8 @@ class Performer:
     def _patience_ms(self) -> float | None:
         if self.waiting:
             return DISK_RETRY_MS
-        if not self.timers:
-            return None
-        return max(0.0, (self.timers[0][0] - time.monotonic_ns()) / 1e6)
+        due = [*(timer[0] for timer in self.timers[:1]), *self.limits.values()]
+        return max(0.0, (min(due) - time.monotonic_ns()) / 1e6) if due else None
 
     def _accept(self) -> None:
         try:
@@ -200,6 +200,9 @@ class Performer:
         now, due = time.monotonic_ns(), []
         while self.timers and self.timers[0][0] <= now:
             due.append(heapq.heappop(self.timers)[2])
+        for dispatch_id in [d for d, due_ns in self.limits.items() if due_ns <= now]:
+            del self.limits[dispatch_id]
+            due.append({"do": "limit_over", "dispatch_id": dispatch_id})
         return due
 
     def _think(self, messages: list[Fields]) -> None:
@@ -250,6 +253,10 @@ class Performer:
                 self.timer_no += 1
                 due = time.monotonic_ns() + after_ms * 1_000_000
                 heapq.heappush(self.timers, (due, self.timer_no, message))
+            case ("limit", dispatch_id, None):
+                self.limits.pop(dispatch_id, None)
+            case ("limit", dispatch_id, after_ms):
+                self.limits[dispatch_id] = time.monotonic_ns() + after_ms * 1_000_000
             case _:
                 assert effect == ("exit",), effect
                 self.running = False

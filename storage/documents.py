@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from ..protocol.states import WAITING, Event, TaskState, WorkflowState
+from ..protocol.states import PRIORITIES, WAITING, Event, TaskState, WorkflowState
 from .models import DeadLetter, TaskEvent, TaskInstance, WorkflowInstance, WorkflowVersion
 
 Document = dict[str, Any]
@@ -37,11 +37,17 @@ INSTANCE = (
     WorkflowInstance.dry_run,
     WorkflowInstance.start_time,
     WorkflowInstance.end_time,
+    WorkflowInstance.reason,
+    WorkflowInstance.message,
+    WorkflowInstance.priority,
+    WorkflowInstance.timeout_at,
+    WorkflowInstance.warned_at,
 )
 
 
 def instance_document(row: Row) -> Document:
-    instance_id, name, number, state, params, dry_run, start_time, end_time = row
+    (instance_id, name, number, state, params, dry_run, start_time, end_time) = row[:8]
+    (reason, message, priority, timeout_at, warned_at) = row[8:]
     return {
         "workflow_instance_id": instance_id,
         "workflow": name,
@@ -51,6 +57,11 @@ def instance_document(row: Row) -> Document:
         "dry_run": bool(dry_run),
         "start_time": seconds(start_time),
         "end_time": seconds(end_time),
+        "reason": reason or None,
+        "message": message or None,
+        "priority": PRIORITIES[priority],
+        "timeout_at": seconds(timeout_at or None),
+        "warned_at": seconds(warned_at),
     }
 
 
@@ -82,12 +93,16 @@ TASK = (
     TaskInstance.outputs,
     TaskInstance.reason,
     TaskInstance.message,
+    TaskInstance.eligible_at,
+    TaskInstance.timeout_at,
+    TaskInstance.warned_at,
 )
 
 
 def task_document(row: Row) -> Document:
     (_, task_instance_id, name, task_type, state, attempt, host, worker, pid) = row[:9]
-    (start_time, end_time, exit_code, outputs, reason, message) = row[9:]
+    (start_time, end_time, exit_code, outputs, reason, message) = row[9:15]
+    (eligible_at, timeout_at, warned_at) = row[15:]
     return {
         "task_instance_id": task_instance_id,
         "name": name,
@@ -103,6 +118,9 @@ def task_document(row: Row) -> Document:
         "outputs": msgspec.json.decode(outputs),
         "reason": reason or None,
         "message": message or None,
+        "eligible_at": seconds(eligible_at or None),
+        "timeout_at": seconds(timeout_at or None),
+        "warned_at": seconds(warned_at),
     }
 
 
@@ -123,6 +141,9 @@ def waiting_document(node: Node) -> Document:
         "outputs": {},
         "reason": None,
         "message": None,
+        "eligible_at": None,
+        "timeout_at": None,
+        "warned_at": None,
     }
 
 

@@ -99,6 +99,9 @@ class WorkflowInstance(Table):
     message = TextField()
     owner = BigIntegerField()
     owner_epoch = BigIntegerField()
+    priority = BigIntegerField()
+    timeout_at = BigIntegerField()
+    warned_at = BigIntegerField(null=True)
 
 
 # Recovery pages through what has not ended, however long the history is.
@@ -138,6 +141,8 @@ class TaskInstance(Table):
     outputs = TextField()
     tail = TextField()
     kill_reason = TextField(null=True)
+    timeout_at = BigIntegerField()
+    warned_at = BigIntegerField(null=True)
 
     class Meta:
         indexes = (

@@ -11,6 +11,7 @@ import msgspec
 
 from ..protocol.codec import UNDECODABLE
 from ..protocol.errors import DefinitionRefused, Problem
+from ..protocol.states import Priority
 
 #: Of the canonical form: with its envelope it must fit into one command (protocol/codec.py).
 DEFINITION_BYTES_MAX = 1024 * 1024
@@ -21,6 +22,9 @@ TASKS_MAX = 100_000
 RETRIES_MAX = 1_000  # more is a service, not a task
 BACKOFF_MAX = 100.0  # a factor per try; from 1, so that waits never shrink
 INTERVAL_MS_MAX = 7 * 86_400_000  # a week: what waits longer is another workflow
+DELAY_MS_MAX = INTERVAL_MS_MAX
+JITTER_MAX = 1.0  # at most as long again as the wait itself
+TIMEOUT_MS_MAX = 365 * 86_400_000  # a year: a limit beyond that is none
 #: Of one ``NAME=value``: Linux hands no longer string to a program (MAX_ARG_STRLEN, execve(2)).
 VARIABLE_BYTES_MAX = 128 * 1024 - 1
 INTEGER_MIN, INTEGER_MAX = -(2**63), 2**63 - 1  # what SQLite and PostgreSQL hold
@@ -28,6 +32,7 @@ INTEGER_MIN, INTEGER_MAX = -(2**63), 2**63 - 1  # what SQLite and PostgreSQL hol
 Scalar = str | int | float | bool
 ParameterType = Literal["string", "integer", "number", "boolean"]
 FailureStrategy = Literal["continue", "end"]
+TimeoutStrategy = Literal["warn", "fail", "warn_fail"]
 
 
 class Parameter(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -47,14 +52,35 @@ class Output(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
 
 
 class Retry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """How often a failed task is tried again, and when: interval · backoff^(tries so far − 1)."""
+    """How often a failed task is tried again, and when: interval · backoff^(tries so far − 1).
+
+    ``jitter``: the wait is longer by a part of itself, anything up to this.
+    """
 
     times: int = 0
     interval_ms: int = 1_000  # long enough that a failing task is no busy loop
     backoff: float = 1.0
+    jitter: float = 0.0
 
 
 NO_RETRY = Retry()
+
+
+class Timeout(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How long something may run, and what happens then; the canonical form always says both."""
+
+    after_ms: int
+    strategy: TimeoutStrategy = "fail"
+
+    @property
+    def warns(self) -> bool:
+        """Whether its passing is written down while it runs on, or before it is ended."""
+        return self.strategy != "fail"
+
+    @property
+    def fails(self) -> bool:
+        """Whether it is ended then."""
+        return self.strategy != "warn"
 
 
 class Task(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -70,6 +96,9 @@ class Task(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_default
     retry: Retry = NO_RETRY
     worker_group: str = "default"
     working_dir: str | None = None  # None: the attempt's own folder
+    timeout: Timeout | None = None  # of one attempt, from its start
+    delay_ms: int = 0  # from its first submit; a retry does not wait again
+    priority: Priority = "medium"  # among tasks of workflows of equal priority
 
 
 class Definition(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -80,6 +109,8 @@ class Definition(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_d
     description: str = ""
     params: dict[str, Parameter] = {}
     failure_strategy: FailureStrategy = "continue"
+    timeout: Timeout | None = None  # of an instance, from its start
+    priority: Priority = "medium"
 
 
 _encoder = msgspec.json.Encoder(order="deterministic")

@@ -12,6 +12,8 @@ def parse_duration(text: str) -> int:
 
     Raises ValueError, its text a sentence for people, on anything else: a bare number too.
     """
+    if text.startswith("-"):
+        raise ValueError("a duration is not negative")
     total, position, smallest = 0.0, 0, float("inf")
     while part := _PART.match(text, position):
         unit_ms = UNITS_MS[part[2]]
@@ -24,3 +26,12 @@ def parse_duration(text: str) -> int:
     if total != round(total):
         raise ValueError("a duration has no parts finer than a millisecond")
     return round(total)
+
+
+def written(ms: int) -> str:
+    """``ms`` as a person would write it: 1h30m."""
+    text = ""
+    for unit, unit_ms in UNITS_MS.items():
+        count, ms = divmod(ms, unit_ms)
+        text += f"{count}{unit}" if count else ""
+    return text or "0s"

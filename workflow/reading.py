@@ -8,6 +8,7 @@ import re
 from collections.abc import Collection, Mapping
 from typing import get_args
 
+from ..protocol.states import PRIORITIES, Priority
 from .definition import (
     INTEGER_MAX,
     INTEGER_MIN,
@@ -20,22 +21,25 @@ from .definition import (
     Retry,
     Scalar,
     Task,
+    Timeout,
+    TimeoutStrategy,
 )
 from .durations import parse_duration
 from .findings import Findings, Path
 from .names import kind, quoted
 
 DEFINITION_FIELDS = Definition.__struct_fields__
-TASK_FIELDS = Task.__struct_fields__
+#: As they are written: a unit is the value's, not the name's.
+TASK_FIELDS = tuple(name.removesuffix("_ms") for name in Task.__struct_fields__)
 PARAMETER_FIELDS = Parameter.__struct_fields__
 OUTPUT_FIELDS = Output.__struct_fields__
-RETRY_FIELDS = ("times", "interval", "backoff")
+RETRY_FIELDS = ("times", "interval", "backoff", "jitter")
+TIMEOUT_FIELDS = ("after", "strategy")
 PARAMETER_TYPES: tuple[str, ...] = get_args(ParameterType)
 FAILURE_STRATEGIES: tuple[str, ...] = get_args(FailureStrategy)
+TIMEOUT_STRATEGIES: tuple[str, ...] = get_args(TimeoutStrategy)
 #: Fields of the design that a reader of it may try, and that this version has not.
-NOT_YET = frozenset(
-    ("timeout", "priority", "schedule", "delay", "call", "file", "task_group", "run_as")
-)
+NOT_YET = frozenset(("schedule", "call", "file", "task_group", "run_as"))
 
 #: A number without a unit, for the suggestion only.
 _BARE_NUMBER = re.compile(r"\d{1,9}(\.\d{1,3})?")
@@ -74,6 +78,9 @@ class _Reader:
             description=self.text(("description",), fields.get("description", "")) or "",
             params=self.parameters(fields.get("params", {})),
             failure_strategy=self.failure_strategy(fields.get("failure_strategy", "continue")),
+            # It is the sum of all its tasks: to end it is asked for in so many words.
+            timeout=self.timeout(("timeout",), fields.get("timeout"), "warn"),
+            priority=self.priority(("priority",), fields.get("priority", "medium")),
         )
         return Reading(definition, positions)
 
@@ -111,6 +118,12 @@ class _Reader:
                     read = self.env(here, item)
                 case "outputs":
                     read = self.outputs(here, item)
+                case "timeout":
+                    read = self.timeout(here, item, "fail")
+                case "priority":
+                    read = self.priority(here, item)
+                case "delay":
+                    name, read = "delay_ms", self.duration_ms(here, item)
                 case _:
                     read = self.retry(here, item)
             if read is not None:
@@ -130,10 +143,33 @@ class _Reader:
         interval_ms: int | None = NO_RETRY.interval_ms
         if "interval" in fields:
             interval_ms = self.duration_ms((*path, "interval"), fields["interval"])
-        if times is None or backoff is None or interval_ms is None:
+        jitter = self.number((*path, "jitter"), fields.get("jitter", NO_RETRY.jitter))
+        if times is None or backoff is None or interval_ms is None or jitter is None:
             return None
-        retry = Retry(times=times, interval_ms=interval_ms, backoff=float(backoff))
+        retry = Retry(times, interval_ms, float(backoff), float(jitter))
         return NO_RETRY if retry == NO_RETRY else retry
+
+    def timeout(self, path: Path, value: object, strategy: TimeoutStrategy) -> Timeout | None:
+        """``5m``, or the long form with a strategy; ``strategy`` is what the short form means."""
+        if value is None:
+            return None
+        if not isinstance(value, dict):
+            after_ms = self.duration_ms(path, value)
+            return None if after_ms is None else Timeout(after_ms, strategy)
+        fields = self.mapping(path, value, TIMEOUT_FIELDS, ("after",))
+        if fields is None or "after" not in fields:
+            return None
+        after_ms = self.duration_ms((*path, "after"), fields["after"])
+        word = self.one_of(
+            (*path, "strategy"), fields.get("strategy", strategy), TIMEOUT_STRATEGIES
+        )
+        if after_ms is None or word is None:
+            return None
+        return Timeout(after_ms, word)  # type: ignore[arg-type]  # one of get_args(TimeoutStrategy)
+
+    def priority(self, path: Path, value: object) -> Priority:
+        name = self.one_of(path, value, PRIORITIES)
+        return name or "medium"  # type: ignore[return-value]  # one of PRIORITIES
 
     def outputs(self, path: Path, value: object) -> tuple[Output, ...] | None:
         outputs = []
@@ -260,7 +296,8 @@ class _Reader:
                 message = str(error)
         text = value if isinstance(value, str) else quoted(value)
         suggestion = f"{text}s" if _BARE_NUMBER.fullmatch(text) else None
-        self.refuse(path, "bad_duration", f"{message}, not {quoted(value)}", suggestion)
+        rule = "out_of_range" if text.startswith("-") else "bad_duration"
+        self.refuse(path, rule, f"{message}, not {quoted(value)}", suggestion)
         return None
 
     def list(self, path: Path, value: object) -> list[object] | None:

@@ -12,7 +12,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 import msgspec
 
 from . import definition as limits
-from .definition import Definition, Output, Parameter, Retry, Task
+from .definition import Definition, Output, Parameter, Retry, Task, Timeout
 from .names import NAME, VARIABLE
 
 Schema = dict[str, Any]
@@ -71,6 +71,11 @@ NOTES: dict[str, tuple[str, Schema]] = {
         "After a failure: `continue` runs what does not depend on it, `end` starts nothing new.",
         {},
     ),
+    "Definition.timeout": (
+        "How long an instance may take, from its start; in short form that warns.",
+        {"anyOf": [DURATION, _ref(Timeout)]},
+    ),
+    "Definition.priority": ("Whose tasks go first where slots are few.", {}),
     "Parameter.type": ("What values it takes.", {}),
     "Parameter.default": (
         "Its value unless another is given; without a default one must be.",
@@ -104,6 +109,12 @@ NOTES: dict[str, tuple[str, Schema]] = {
     "Task.retry": ("How often a failure is tried again, and when.", {}),
     "Task.worker_group": ("The workers that may run it.", NAMED),
     "Task.working_dir": ("The folder it runs in; else an empty one of its own.", {"minLength": 1}),
+    "Task.timeout": (
+        "How long one try may run, from its start; in short form it fails then.",
+        {"anyOf": [DURATION, _ref(Timeout)]},
+    ),
+    "Task.delay": ("How long the first try waits once the task could run.", {}),
+    "Task.priority": ("What goes first among tasks of workflows of equal priority.", {}),
     "Output.name": ("Name of the output.", VARIABLE_NAME),
     "Output.default": (
         "Its value if the task gives none; without a default that fails the task.",
@@ -114,6 +125,15 @@ NOTES: dict[str, tuple[str, Schema]] = {
     "Retry.backoff": (
         "The factor on each next wait.",
         {"minimum": 1, "maximum": limits.BACKOFF_MAX},
+    ),
+    "Retry.jitter": (
+        "Each wait is longer by a part of itself, anything up to this.",
+        {"minimum": 0, "maximum": limits.JITTER_MAX},
+    ),
+    "Timeout.after": ("How long: 200ms 0.2s 5m 1h30m 2d.", {}),
+    "Timeout.strategy": (
+        "`warn` writes it down and lets it go on, `fail` ends it, `warn_fail` does both.",
+        {},
     ),
 }
 
@@ -147,7 +167,7 @@ RULES: dict[str, list[Schema]] = {
     ],
 }
 #: Structs that stand for a whole value of their own; in the order of the documentation.
-STRUCTS: tuple[type[msgspec.Struct], ...] = (Definition, Parameter, Task, Output, Retry)
+STRUCTS: tuple[type[msgspec.Struct], ...] = (Definition, Parameter, Task, Output, Retry, Timeout)
 
 
 def schema(task_types: Collection[str]) -> Schema:

@@ -8,7 +8,8 @@ from collections.abc import Collection, Iterable, Sequence
 
 from ..protocol.errors import Problem
 from . import definition as limits
-from .definition import Definition, Output, Parameter, Scalar, Task, encode, too_large
+from .definition import Definition, Output, Parameter, Scalar, Task, Timeout, encode, too_large
+from .durations import written
 from .findings import Findings, Path
 from .graph import Graph
 from .names import NAME, NAME_RULE, VARIABLE, VARIABLE_RULE, is_reserved, quoted
@@ -68,6 +69,7 @@ class _Check:
             self.add(("tasks",), "empty", "a workflow needs at least one task")
         self.name(("name",), definition.name)
         self.plain_text(("description",), definition.description)
+        self.timeout(("timeout",), definition.timeout)
         for name, parameter in definition.params.items():
             self.variable(("params", name), name)
             self.parameter(("params", name), name, parameter)
@@ -90,6 +92,8 @@ class _Check:
         self.type((*path, "type"), task.type, known_types)
         self.script(path, task)
         self.retry((*path, "retry"), task)
+        self.timeout((*path, "timeout"), task.timeout)
+        self.lasting((*path, "delay"), task.delay_ms, 0, limits.DELAY_MS_MAX)
         if task.worker_group != "default":
             self.name((*path, "worker_group"), task.worker_group)
         if task.working_dir is not None:
@@ -160,8 +164,18 @@ class _Check:
         retry = task.retry
         self.within((*path, "times"), retry.times, 0, limits.RETRIES_MAX)
         self.within((*path, "backoff"), retry.backoff, 1, limits.BACKOFF_MAX)
-        if not 0 <= retry.interval_ms <= limits.INTERVAL_MS_MAX:
-            self.add((*path, "interval"), "out_of_range", "an interval is at most 7d")
+        self.within((*path, "jitter"), retry.jitter, 0, limits.JITTER_MAX)
+        self.lasting((*path, "interval"), retry.interval_ms, 0, limits.INTERVAL_MS_MAX)
+
+    def timeout(self, path: Path, timeout: Timeout | None) -> None:
+        if timeout is not None:
+            self.lasting(path, timeout.after_ms, 1, limits.TIMEOUT_MS_MAX)
+
+    def lasting(self, path: Path, ms: int, least_ms: int, most_ms: int) -> None:
+        if not least_ms <= ms <= most_ms:
+            given = written(ms) if ms >= 0 else f"{ms} ms"
+            message = f"expected {written(least_ms)} to {written(most_ms)}, not {given}"
+            self.add(path, "out_of_range", message)
 
     def within(self, path: Path, value: float, least: float, most: float) -> None:
         if not least <= value <= most:  # false for NaN too

@@ -31,6 +31,7 @@ class Slots:
         self.refused_at_beat: int | None = None  # it said no: wait for a later beat with room
         self.refused_types: set[str] = set()
         self.beat = 0
+        self.stamp = 0  # rises with every change, see `note`
         self.noted = "silent"  # why it was closed when that changed last …
         self.noted_at = 0  # … and when that was, wall
 
@@ -46,6 +47,11 @@ class Slots:
         return "refused" if self.refused_at_beat is not None else ""
 
     @property
+    def load(self) -> float:
+        """The share of its slots that is taken; only of one that is open."""
+        return len(self.live) / self.count
+
+    @property
     def is_open(self) -> bool:
         """Whether it may be given anything."""
         return not self.closed and len(self.live) < self.count
@@ -57,7 +63,8 @@ class Slots:
         )
 
     def note(self, wall_ms: int) -> None:
-        """Remember when the reason for giving it nothing changed; after each change of it."""
+        """After each change of anything here: when the reason for giving it nothing changed."""
+        self.stamp += 1
         if self.closed != self.noted:
             self.noted, self.noted_at = self.closed, wall_ms
 

@@ -1,14 +1,17 @@
 """Master actor: who runs what; the only sender of requests and kills to workers.
 
-Ready keys wait in one queue per (group, type), first come first served across the types of a
-group; a key goes to the least loaded worker that takes it. Invariants: a worker never has more
-live dispatches than slots; nothing is sent to a full, silent or draining worker; every request and
-every kill without an answer is repeated by the table in ``actors/backoff.py``.
+Ready keys wait in one queue per (group, type), by priority, then first come first served, across
+the types of a group (`ready_queue`); a key goes to the least loaded worker that takes it. Placing
+comes after all that has become ready together. Invariants: a worker never has more live dispatches
+than slots; nothing is sent to a full, silent or draining worker; what comes back goes to its former
+place; every request and every kill without an answer is repeated by the table in
+``actors/backoff.py``.
 """
 
 import heapq
-from collections import deque
 from typing import assert_never
+
+import msgspec
 
 from ...protocol.commands import (
     HeartbeatAck,
@@ -28,6 +31,7 @@ from .messages import (
     Forgettable,
     KillFailed,
     MayForget,
+    Message,
     NotPlaced,
     Occupied,
     Place,
@@ -44,9 +48,19 @@ from .messages import (
     WorkerSilent,
     WorkerUp,
 )
+from .ready_queue import AGE_MS, Key, ReadyQueue, rank_ms
+
+#: Queues that are kept although they are empty, so that the next key finds their workers sorted.
+EMPTY_QUEUES_MAX = 64
+
+
+class PlaceReady(Message, frozen=True):
+    """To oneself, behind what has become ready or free in the same moment: place it now."""
+
 
 Inbox = (
     Boot
+    | PlaceReady
     | Timer
     | Ready
     | Placed
@@ -84,8 +98,10 @@ class Dispatcher:
 
     def __init__(self, epoch: int) -> None:
         self.epoch = epoch
-        #: (group, type) → (ticket, task instance id), oldest first.
-        self.queues: dict[tuple[str, str], deque[tuple[int, int]]] = {}
+        self.age_ms = AGE_MS
+        self.queues: dict[tuple[str, str], ReadyQueue[Slots]] = {}  # by group and type
+        self.places: dict[int, Key] = {}  # live dispatch of this master → its place in the queue
+        self.placing = False  # a `PlaceReady` is under way
         self.delayed: list[tuple[int, int, Ready]] = []
         self.tickets = 0
         self.workers: dict[str, Slots] = {}
@@ -96,13 +112,17 @@ class Dispatcher:
 
     def held(self) -> int:
         """Keys ready or delayed, and commands without an answer."""
-        waiting = sum(len(queue) for queue in self.queues.values()) + len(self.delayed)
+        waiting = sum(len(queue.keys) for queue in self.queues.values()) + len(self.delayed)
         return waiting + len(self.requests) + len(self.kills)
 
     def receive(self, message: Inbox, ctx: Context) -> None:
         """See the module's docstring."""
         match message:
             case Boot():
+                return
+            case PlaceReady():
+                self.placing = False
+                self._place(ctx)
                 return
             case Ready():
                 self._enqueue(message, ctx)
@@ -112,13 +132,14 @@ class Dispatcher:
                 self._repeat_from_now(self.requests, message.worker, message.request, ctx)
                 return
             case NotPlaced() | Ended():
-                self._free(message.worker, message.dispatch_id)
+                self._free(message.worker, message.dispatch_id, ctx)
             case Answered():
                 self.requests.pop(message.dispatch_id, None)
                 return
             case Occupied():
-                live = self._slots(message.worker).live
-                live[message.dispatch_id] = message.task_instance_id
+                slots = self._slots(message.worker)
+                slots.live[message.dispatch_id] = message.task_instance_id
+                self._changed(slots, ctx)
                 return
             case SendAgain():
                 self._repeat_from_now(self.requests, message.worker, message.request, ctx)
@@ -133,11 +154,11 @@ class Dispatcher:
             case WorkerChanged():
                 slots = self._slots(message.worker)
                 slots.count, slots.draining = message.slots, message.draining
-                slots.note(ctx.wall_ms)
+                self._changed(slots, ctx)
             case WorkerSilent():
                 slots = self._slots(message.worker)
                 slots.silent = True
-                slots.note(ctx.wall_ms)
+                self._changed(slots, ctx)
                 return
             case DrainAll():
                 self.stopping = True
@@ -159,7 +180,11 @@ class Dispatcher:
                 self._look_at_due(ctx)
             case _:
                 assert_never(message)
-        self._place(ctx)
+        if self.placing or self.stopping:
+            return
+        if any(queue.keys for queue in self.queues.values()):
+            self.placing = True
+            ctx.tell("dispatcher", PlaceReady())
 
     # --- queues ---------------------------------------------------------------------------------
 
@@ -170,49 +195,68 @@ class Dispatcher:
             heapq.heappush(self.delayed, due)
             self._arm(due[0], ctx)
             return
-        queue = self.queues.setdefault((ready.group, ready.task_type), deque())
-        if ready.first:  # it had its turn before: back to the head
-            queue.appendleft((0, ready.task_instance_id))
-        else:
-            queue.append((self.tickets, ready.task_instance_id))
+        key = self.places.get(ready.returned_from)
+        if key is None:
+            rank = rank_ms(ctx.now_ms, ready.waited_ms, ready.level, self.age_ms)
+            key = Key(rank, self.tickets, ready.task_instance_id)
+        self._queue(ready.group, ready.task_type).push(key)
+
+    def _queue(self, group: str, task_type: str) -> ReadyQueue[Slots]:
+        queue = self.queues.get((group, task_type))
+        if queue is None:
+            queue = self.queues[group, task_type] = ReadyQueue(group, task_type)
+            for slots in self.workers.values():
+                queue.offer(slots)
+        return queue
 
     def _place(self, ctx: Context) -> None:
+        """Key by key, those first that go first, as long as some worker takes the queue's."""
         if self.stopping:
             return
-        while (chosen := self._choose()) is not None:
-            key, slots = chosen
-            _, task_instance_id = self.queues[key].popleft()
-            if not self.queues[key]:
-                del self.queues[key]
-            dispatch_id = ctx.new_id("dispatch")
-            slots.live[dispatch_id] = task_instance_id
-            place = Place(task_instance_id, slots.name, slots.boot, dispatch_id)
-            ctx.tell("event_persister", place)
+        heads = [
+            (queue.keys[0], name)
+            for name, queue in self.queues.items()
+            if queue.keys and queue.taker() is not None
+        ]
+        heapq.heapify(heads)
+        while heads:
+            _, name = heapq.heappop(heads)
+            queue = self.queues[name]
+            slots = queue.taker()
+            if slots is None:
+                continue  # its last worker is full by now
+            self._place_on(slots, queue.pop(), ctx)
+            if queue.keys:
+                heapq.heappush(heads, (queue.keys[0], name))
+            elif len(self.queues) > EMPTY_QUEUES_MAX:
+                del self.queues[name]
 
-    def _choose(self) -> tuple[tuple[str, str], Slots] | None:
-        """The oldest key that some worker takes, and the least loaded of those workers."""
-        best: tuple[int, tuple[str, str], Slots] | None = None
-        open_workers = [slots for slots in self.workers.values() if slots.is_open]
-        if not open_workers:
-            return None
-        for key, queue in self.queues.items():
-            if not queue or (best is not None and best[0] <= queue[0][0]):
-                continue
-            takers = [slots for slots in open_workers if slots.takes(*key)]
-            if takers:
-                least = min(takers, key=lambda slots: (len(slots.live) / slots.count, slots.name))
-                best = (queue[0][0], key, least)
-        return best and (best[1], best[2])
+    def _place_on(self, slots: Slots, key: Key, ctx: Context) -> None:
+        dispatch_id = ctx.new_id("dispatch")
+        slots.live[dispatch_id] = key.task_instance_id
+        self.places[dispatch_id] = key
+        self._changed(slots, ctx)
+        place = Place(key.task_instance_id, slots.name, slots.boot, dispatch_id)
+        ctx.tell("event_persister", place)
 
     # --- workers --------------------------------------------------------------------------------
 
     def _slots(self, worker: str) -> Slots:
         return self.workers.setdefault(worker, Slots(worker))
 
-    def _free(self, worker: str, dispatch_id: int) -> None:
+    def _free(self, worker: str, dispatch_id: int, ctx: Context) -> None:
         self.requests.pop(dispatch_id, None)
         self.kills.pop(dispatch_id, None)
-        self._slots(worker).live.pop(dispatch_id, None)
+        self.places.pop(dispatch_id, None)
+        slots = self._slots(worker)
+        slots.live.pop(dispatch_id, None)
+        self._changed(slots, ctx)
+
+    def _changed(self, slots: Slots, ctx: Context) -> None:
+        """To be called after every change of what a worker has or may be given."""
+        slots.note(ctx.wall_ms)
+        for queue in self.queues.values():
+            queue.offer(slots)
 
     def _take_up(self, up: WorkerUp, ctx: Context) -> None:
         slots = self._slots(up.worker)
@@ -227,7 +271,7 @@ class Dispatcher:
         slots.types, slots.count = frozenset(up.types), up.slots
         slots.silent, slots.no_disk, slots.refused_at_beat = False, False, None
         slots.draining = up.draining
-        slots.note(ctx.wall_ms)
+        self._changed(slots, ctx)
         self._send_all(slots, ctx)
 
     def _hear(self, beat: WorkerBeat, ctx: Context) -> None:
@@ -242,7 +286,7 @@ class Dispatcher:
             beat.number > slots.refused_at_beat and beat.free_slots > 0
         ):
             slots.refused_at_beat = None
-        slots.note(ctx.wall_ms)
+        self._changed(slots, ctx)
         ack = HeartbeatAck(
             number=beat.number,
             epoch=self.epoch,
@@ -267,8 +311,10 @@ class Dispatcher:
     def _forget(self, message: MayForget, ctx: Context) -> None:
         slots = self.workers.get(message.worker)
         live = len(slots.live) if slots is not None else 0
-        if not live:
-            self.workers.pop(message.worker, None)
+        if slots is not None and not live:
+            slots.silent = True  # the queues must not take it for one that is there
+            self._changed(slots, ctx)
+            del self.workers[message.worker]
         ctx.tell("registry", Forgettable(message.request_id, message.worker, live))
 
     # --- why one waits --------------------------------------------------------------------------
@@ -303,7 +349,7 @@ class Dispatcher:
             slots.refused_types.add(entry.command.task_type)  # type: ignore[union-attr]
         elif ack.reason != "never_began":
             slots.refused_at_beat = slots.beat
-            slots.note(ctx.wall_ms)
+        self._changed(slots, ctx)
         self._return(entry, ack.dispatch_id, ack.reason, ctx)
 
     def _kill_answered(self, answer: TaskKillResponse, ctx: Context) -> None:
@@ -320,7 +366,7 @@ class Dispatcher:
             self._return(entry, answer.dispatch_id, answer.outcome, ctx)
 
     def _return(self, entry: Unanswered, dispatch_id: int, reason: str, ctx: Context) -> None:
-        self._slots(entry.worker).live.pop(dispatch_id, None)
+        """The slot is free once the persister says so: until then its place is remembered."""
         task_instance_id = entry.command.task_instance_id
         ctx.tell("event_persister", Return(task_instance_id, dispatch_id, reason))
 
@@ -355,7 +401,7 @@ class Dispatcher:
         self.timer_ms = None
         while self.delayed and self.delayed[0][0] <= ctx.now_ms:
             _, _, ready = heapq.heappop(self.delayed)
-            self._enqueue(Ready(ready.task_instance_id, ready.group, ready.task_type), ctx)
+            self._enqueue(msgspec.structs.replace(ready, wait_ms=0), ctx)
         for unanswered in (self.requests, self.kills):
             for entry in unanswered.values():
                 if entry.due_ms <= ctx.now_ms:

@@ -31,7 +31,9 @@ from ...protocol.states import (
     TaskState,
     fits,
 )
-from ..base import Boot, Context, Loaded
+from ...workflow.durations import written
+from ..base import Boot, Context, Loaded, Timer
+from ..deadlines import Deadlines, resumed_ms
 from .messages import (
     AdmitInstance,
     Answered,
@@ -65,7 +67,7 @@ from .requests import Instance, already_ended, compose, ids
 
 T, E = TaskState, Event
 ME = "event_persister"
-#: Tasks killed in one turn, as `workflow_executor.SLICE`.
+#: Tasks killed, or due, in one turn, as `workflow_executor.SLICE`.
 SLICE = 500
 #: What a worker may report as an end, and the event that it is.
 ENDS = {
@@ -87,6 +89,7 @@ Callback = TaskExecuteRunning | TaskExecuteResponse
 Inbox = (
     Boot
     | Loaded
+    | Timer
     | AdmitInstance
     | RecoverTasks
     | CreateTasks
@@ -135,10 +138,13 @@ class EventPersister:
         self.boots: dict[str, str] = {}  # worker → the boot that was judged last
         self.touched: dict[int, None] = {}  # instances that changed in turn ``touched_in``
         self.touched_in = 0
+        #: By task instance id: ends of delays, and of time limits that are to be told.
+        self.deadlines = Deadlines("deadline")
 
     def held(self) -> int:
-        """Callbacks and listings behind a load."""
-        return sum(len(waiting) for waiting in self.waiting.values()) + len(self.judging)
+        """Callbacks and listings behind a load, and deadlines to come."""
+        behind = sum(len(waiting) for waiting in self.waiting.values())
+        return behind + len(self.judging) + len(self.deadlines)
 
     def receive(self, message: Inbox, ctx: Context) -> None:
         """See the module's docstring."""
@@ -180,6 +186,9 @@ class EventPersister:
                 self._tell_waits(message, ctx)
             case Loaded():
                 self._take_loaded(message, ctx)
+            case Timer():
+                for task_instance_id in self.deadlines.take(SLICE, ctx):
+                    self._take_due(self.tasks[task_instance_id], ctx)
             case _:
                 assert_never(message)
 
@@ -188,7 +197,13 @@ class EventPersister:
     def _create(self, workflow_instance_id: int, node: int, ctx: Context) -> None:
         row = self._new_row(workflow_instance_id, node, T.SUBMITTED_SUCCESS, ctx)
         self._record(row, E.SUBMIT, None, ctx, actor="workflow_executor")
-        ctx.tell("dispatcher", self._ready(row))
+        delay_ms = self.instances[workflow_instance_id].task(row).delay_ms
+        if not delay_ms:
+            ctx.tell("dispatcher", self._ready(row))
+            return
+        row.state, row.eligible_at = T.DELAY_EXECUTION, ctx.wall_ms + delay_ms
+        self._record(row, E.DELAY, T.SUBMITTED_SUCCESS, ctx)
+        self.deadlines.set(row.id, delay_ms, ctx)
 
     def _close(
         self, workflow_instance_id: int, node: int, state: TaskState, reason: str, ctx: Context
@@ -215,9 +230,10 @@ class EventPersister:
         self.tasks[row.id] = instance.rows[node] = row
         return row
 
-    def _ready(self, row: TaskInstanceRow, wait_ms: int = 0, *, first: bool = False) -> Ready:
-        task = self.instances[row.workflow_instance_id].version.definition.tasks[row.node]
-        return Ready(row.id, task.worker_group, row.type, wait_ms, first)
+    def _ready(self, row: TaskInstanceRow, **more: int) -> Ready:
+        instance = self.instances[row.workflow_instance_id]
+        group, level = instance.task(row).worker_group, instance.level_of(row)
+        return Ready(row.id, group, row.type, level, **more)
 
     def _retry(self, retry: Retry, ctx: Context) -> None:
         row = self.tasks[retry.task_instance_id]
@@ -232,10 +248,11 @@ class EventPersister:
         row.dispatch_id = row.seq = 0
         row.start_time = row.end_time = None
         row.reason = row.message = row.tail = ""
+        row.timeout_at, row.warned_at = 0, None
         row.outputs = "{}"
         row.submit_time = ctx.wall_ms
         self._record(row, E.SUBMIT, None, ctx, actor="workflow_executor")
-        ctx.tell("dispatcher", self._ready(row, retry.wait_ms))
+        ctx.tell("dispatcher", self._ready(row, wait_ms=retry.wait_ms))
 
     def _kill_tasks(self, kill: KillTasks, ctx: Context) -> None:
         """A slice of an instance's tasks; what is not placed yet will not be, from now on."""
@@ -329,8 +346,8 @@ class EventPersister:
             return
         if self.boots.get(place.worker, place.boot) != place.boot:
             # Decided before a new boot was judged: what goes to the old one is never heard of.
+            ctx.tell("dispatcher", self._ready(row, returned_from=place.dispatch_id))
             ctx.tell("dispatcher", NotPlaced(place.worker, place.dispatch_id))
-            ctx.tell("dispatcher", self._ready(row, first=True))
             return
         row.state, row.worker, row.boot = T.DISPATCH, place.worker, place.boot
         row.dispatch_id, row.seq, row.eligible_at = place.dispatch_id, 0, 0
@@ -358,13 +375,55 @@ class EventPersister:
     def _return_row(self, row: TaskInstanceRow, reason: str, ctx: Context) -> None:
         """Certainly never begun: eligible again, or killed if that was asked."""
         assert row.worker is not None
-        ctx.tell("dispatcher", Ended(row.worker, row.dispatch_id))
         row.state = T.SUBMITTED_SUCCESS
         self._record(row, E.RETURNED, T.DISPATCH, ctx, detail=reason)
+        if row.kill_reason is None:  # before its slot is free, or another would take its place
+            ctx.tell("dispatcher", self._ready(row, returned_from=row.dispatch_id))
+        ctx.tell("dispatcher", Ended(row.worker, row.dispatch_id))
         if row.kill_reason is not None:
             self._end_killed(row, ctx)
+
+    # --- deadlines ------------------------------------------------------------------------------
+
+    def _take_due(self, row: TaskInstanceRow, ctx: Context) -> None:
+        """A delay is over, or the time of an attempt that is to be told."""
+        if row.state == T.DELAY_EXECUTION:
+            row.state, row.eligible_at = T.SUBMITTED_SUCCESS, 0
+            self._record(row, E.DUE, T.DELAY_EXECUTION, ctx)
+            ctx.tell("dispatcher", self._ready(row))
         else:
-            ctx.tell("dispatcher", self._ready(row, first=True))
+            self._warn(row, ctx)
+
+    def _begin_timing(self, row: TaskInstanceRow, ctx: Context) -> None:
+        """The attempt runs; its clock is ours from the moment we hear of it."""
+        timeout = self.instances[row.workflow_instance_id].task(row).timeout
+        if timeout is not None and not row.timeout_at:  # a second RUNNING tells of its process
+            row.timeout_at = ctx.wall_ms + timeout.after_ms
+            if timeout.warns:
+                self.deadlines.set(row.id, timeout.after_ms, ctx)
+
+    def _warn(self, row: TaskInstanceRow, ctx: Context) -> None:
+        row.warned_at = ctx.wall_ms
+        state = TaskState(row.state)
+        self._record(row, E.TIMEOUT, state, ctx, detail=self._limit_of(row))
+
+    def _limit_of(self, row: TaskInstanceRow) -> str:
+        timeout = self.instances[row.workflow_instance_id].task(row).timeout
+        return written(timeout.after_ms) if timeout is not None else ""
+
+    def _end_timing(
+        self, row: TaskInstanceRow, response: TaskExecuteResponse, ctx: Context
+    ) -> None:
+        """What was measured decides, if its end comes before we knew that its time was over."""
+        timeout = self.instances[row.workflow_instance_id].task(row).timeout
+        if (
+            timeout is not None
+            and timeout.warns
+            and row.warned_at is None
+            and response.start_time is not None
+            and response.end_time - response.start_time >= timeout.after_ms
+        ):
+            self._warn(row, ctx)
 
     def _tell_waits(self, message: TellWaits, ctx: Context) -> None:
         """Which of a page's tasks are ready and not placed; those behind a wait have their own."""
@@ -414,7 +473,6 @@ class EventPersister:
 
     def _apply(self, callback: Callback, row: TaskInstanceRow, ctx: Context) -> None:
         before = TaskState(row.state)
-        row.seq = callback.seq
         if isinstance(callback, TaskExecuteRunning):
             after, event = T.RUNNING_EXECUTION, E.RUNNING
         else:
@@ -422,16 +480,23 @@ class EventPersister:
             if event is E.LOST and row.kill_reason is not None:
                 after = T.KILL  # asked for before it was lost; nothing of it is left
         if not fits(before, event, after):
+            row.seq = callback.seq
             ctx.write(row)  # only its seq; what was said is kept as evidence
             self._append_event(row, event, before, ctx, detail=_said(callback))
             return
-        row.state = after
+        if isinstance(callback, TaskExecuteResponse):
+            self._end_timing(row, callback, ctx)
+        else:
+            self._begin_timing(row, ctx)
+        row.state, row.seq = after, callback.seq
         row.host, row.pid = callback.host, callback.pid
         if callback.start_time is not None:
             row.start_time = callback.start_time
         if isinstance(callback, TaskExecuteResponse):
             row.end_time, row.exit_code = callback.end_time, callback.exit_code
             row.reason, row.message, row.tail = callback.reason, callback.message, callback.tail
+            if row.reason == "timeout":  # the worker does not know its length
+                row.message = f"stopped after its timeout of {self._limit_of(row)}"
             row.outputs = msgspec.json.encode(callback.outputs).decode()
             if after is T.KILL and row.kill_reason is not None:
                 _explain_kill(row, callback.message if event is E.LOST else "")
@@ -548,12 +613,19 @@ class EventPersister:
     # --- loading --------------------------------------------------------------------------------
 
     def _recover(self, row: TaskInstanceRow, ctx: Context) -> None:
-        self.tasks[row.id] = self.instances[row.workflow_instance_id].rows[row.node] = row
+        instance = self.instances[row.workflow_instance_id]
+        self.tasks[row.id] = instance.rows[row.node] = row
+        task = instance.task(row)
         if row.state == T.SUBMITTED_SUCCESS:
-            longest_ms = self.instances[row.workflow_instance_id].longest_wait_ms(row)
-            wait_ms = min(max(0, row.eligible_at - ctx.wall_ms), longest_ms)
-            ctx.tell("dispatcher", self._ready(row, wait_ms))
+            wait_ms = resumed_ms(row.eligible_at, instance.longest_wait_ms(row), ctx)
+            waited_ms = max(0, ctx.wall_ms - max(row.submit_time, row.eligible_at))
+            ctx.tell("dispatcher", self._ready(row, wait_ms=wait_ms, waited_ms=waited_ms))
+        elif row.state == T.DELAY_EXECUTION:
+            self.deadlines.set(row.id, resumed_ms(row.eligible_at, task.delay_ms, ctx), ctx)
         elif row.state in TASK_TO_FAIL_OVER:
+            if task.timeout and task.timeout.warns and row.timeout_at and row.warned_at is None:
+                left_ms = resumed_ms(row.timeout_at, task.timeout.after_ms, ctx)
+                self.deadlines.set(row.id, left_ms, ctx)
             assert row.worker is not None
             ctx.tell("dispatcher", Occupied(row.worker, row.dispatch_id, row.id))
 
@@ -637,6 +709,7 @@ class EventPersister:
             ctx.tell("gateway", InstanceTouched(workflow_instance_id))
 
     def _tell_ended(self, row: TaskInstanceRow, ctx: Context) -> None:
+        self.deadlines.cancel(row.id)
         ctx.tell(
             "workflow_executor",
             TaskEnded(

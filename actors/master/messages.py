@@ -18,6 +18,9 @@ from ...protocol.rows import TaskInstanceRow, WorkflowInstanceRow
 from ...protocol.states import TaskState
 from .version import Version
 
+#: The level of a medium task of a medium workflow (`requests.level_of`).
+MEDIUM = 12
+
 
 class Message(msgspec.Struct, frozen=True):
     """Base of a message inside the node."""
@@ -248,13 +251,15 @@ class TaskEnded(Message, frozen=True):
 
 
 class Ready(Message, frozen=True):
-    """event_persister → dispatcher: wants a slot, after ``wait_ms``; ``first``: it was placed."""
+    """event_persister → dispatcher: wants a slot, after ``wait_ms``."""
 
     task_instance_id: int
     group: str
     task_type: str
+    level: int = MEDIUM  # of `requests.level_of`: 0 goes first
     wait_ms: int = 0
-    first: bool = False
+    waited_ms: int = 0  # for a slot, under the master before this one
+    returned_from: int = 0  # the dispatch that it comes back from, to its former place
 
 
 class Place(Message, frozen=True):

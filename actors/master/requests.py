@@ -1,11 +1,13 @@
 """What the event persister holds of an instance, and the request it composes for an attempt."""
 
+import hashlib
 import json
 from typing import Any
 
 from ...protocol.commands import TaskExecuteRequest
 from ...protocol.rows import TaskInstanceRow, WorkflowInstanceRow
-from ...protocol.states import TaskState
+from ...protocol.states import PRIORITIES, TaskState
+from ...workflow.definition import Task
 from ...workflow.parameters import as_text, task_parameters, upstream
 from .messages import NotDone
 from .version import Version
@@ -30,16 +32,28 @@ class Instance:
         self.rows: dict[int, TaskInstanceRow] = {}
         self.stopping = False  # nothing of it is placed any more
 
+    def task(self, row: TaskInstanceRow) -> Task:
+        """What the definition says of it."""
+        return self.version.definition.tasks[row.node]
+
     def longest_wait_ms(self, row: TaskInstanceRow) -> int:
         """The full length of the wait before this try, whatever the clock has done since."""
-        return retry_wait_ms(self.version, row.node, row.try_no - 1)
+        return retry_wait_ms(self.version, row.node, row.try_no - 1, row.id)
+
+    def level_of(self, row: TaskInstanceRow) -> int:
+        """What goes first, by priority alone: 0 to 24, the workflow's before the task's."""
+        return len(PRIORITIES) * self.row.priority + PRIORITIES.index(self.task(row).priority)
 
 
-def retry_wait_ms(version: Version, node: int, try_no: int) -> int:
-    """How long to wait after the ``try_no``-th try failed: interval · backoff^(try_no − 1)."""
+def retry_wait_ms(version: Version, node: int, try_no: int, task_instance_id: int) -> int:
+    """How long to wait after the ``try_no``-th try failed: interval · backoff^(try_no − 1), and up
+    to ``jitter`` of that again: how much follows from task and try, so a restart finds the same.
+    """
     retry = version.definition.tasks[node].retry
     growth = retry.backoff ** min(max(0, try_no - 1), DOUBLINGS_MAX)
-    return int(min(retry.interval_ms * growth, WAIT_MS_MAX))
+    seed = hashlib.sha256(f"{task_instance_id}.{try_no}".encode()).digest()
+    part = int.from_bytes(seed[:4], "big") / 2**32
+    return int(min(retry.interval_ms * growth * (1 + retry.jitter * part), WAIT_MS_MAX))
 
 
 def already_ended(request_id: str, row: TaskInstanceRow) -> NotDone:
@@ -95,6 +109,7 @@ def compose(
         base_time=instance.row.base_time,
         kill_grace_ms=kill_grace_ms,
         dry_run=bool(instance.row.dry_run),
+        limit_ms=task.timeout.after_ms if task.timeout and task.timeout.fails else 0,
     )
     return request, ""
 

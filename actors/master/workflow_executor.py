@@ -17,15 +17,18 @@ from weakref import WeakValueDictionary
 from ...protocol.errors import DefinitionRefused, Usage
 from ...protocol.rows import TaskInstanceRow, WorkflowInstanceRow, WorkflowVersion
 from ...protocol.states import (
+    PRIORITIES,
     TASK_FINAL,
     TASK_SUCCEEDED,
     WORKFLOW_FINAL,
     TaskState,
     WorkflowState,
 )
+from ...workflow.durations import written
 from ...workflow.parameters import start_params
 from ...workflow.validation import check
-from ..base import Boot, Context, Loaded
+from ..base import Boot, Context, Loaded, Timer
+from ..deadlines import Deadlines, resumed_ms
 from .messages import (
     AdmitInstance,
     CloseNodes,
@@ -66,7 +69,7 @@ class Advance(Message, frozen=True):
     workflow_instance_id: int
 
 
-Inbox = Boot | Loaded | StartWorkflow | StopWorkflow | KillNamed | TaskEnded | Advance
+Inbox = Boot | Loaded | Timer | StartWorkflow | StopWorkflow | KillNamed | TaskEnded | Advance
 
 
 class Live:
@@ -122,10 +125,11 @@ class WorkflowExecutor:
         self.kills: dict[tuple[int, str], list[str]] = {}  # the same of kills, by instance and task
         self.recovering: deque[Live] = deque()
         self.more_to_recover = 0  # id to go on from
+        self.limits = Deadlines("limit")  # by instance id: when its time is over
 
     def held(self) -> int:
-        """Nodes that are ready and wait for their slice."""
-        return sum(len(live.ready) for live in self.live.values())
+        """Nodes that are ready and wait for their slice, and time limits to come."""
+        return sum(len(live.ready) for live in self.live.values()) + len(self.limits)
 
     def receive(self, message: Inbox, ctx: Context) -> None:
         """See the module's docstring."""
@@ -153,6 +157,9 @@ class WorkflowExecutor:
                 if live is not None:
                     live.advancing = False
                     self._advance(live, ctx)
+            case Timer():
+                for workflow_instance_id in self.limits.take(SLICE, ctx):
+                    self._end_of_time(self.live[workflow_instance_id], ctx)
             case _:
                 assert_never(message)
 
@@ -206,7 +213,12 @@ class WorkflowExecutor:
             start_time=ctx.wall_ms,
             owner=self.master,
             owner_epoch=self.epoch,
+            priority=PRIORITIES.index(version.definition.priority),
         )
+        timeout = version.definition.timeout
+        if timeout is not None:
+            row.timeout_at = ctx.wall_ms + timeout.after_ms
+            self.limits.set(row.id, timeout.after_ms, ctx)
         ctx.write(row)
         live = self.live[row.id] = Live(row, version)
         ctx.tell("event_persister", AdmitInstance(row, version))
@@ -275,6 +287,21 @@ class WorkflowExecutor:
         text = f"there is no task {name!r} in a workflow instance {number}{hint}"
         ctx.tell("gateway", NotDone(request_id, 3, "not_found", text))
 
+    def _end_of_time(self, live: Live, ctx: Context) -> None:
+        """Its timeout has passed: written down, and by its strategy the end of it."""
+        row, timeout = live.row, live.version.definition.timeout
+        assert timeout is not None
+        fails = timeout.fails and row.state != W.READY_STOP  # else it is being stopped already
+        if timeout.warns:
+            row.warned_at = ctx.wall_ms
+        if fails:
+            row.state, row.reason = W.READY_STOP, "timeout"
+            row.message = f"stopped after its timeout of {written(timeout.after_ms)}"
+        ctx.write(row)
+        ctx.tell("gateway", InstanceTouched(row.id))
+        if fails:
+            self._halt(live, "timeout", ctx)
+
     def _halt(self, live: Live, reason: str, ctx: Context) -> None:
         """Nothing new starts, and what lives is killed."""
         live.stopping = True
@@ -315,7 +342,8 @@ class WorkflowExecutor:
                 policy = live.version.definition.tasks[ended.node].retry
                 if ended.try_no > policy.times:
                     return None
-                wait_ms = retry_wait_ms(live.version, ended.node, ended.try_no)
+                number = ended.task_instance_id
+                wait_ms = retry_wait_ms(live.version, ended.node, ended.try_no, number)
                 return Retry(ended.task_instance_id, wait_ms, True, False)
             case T.NEED_FAULT_TOLERANCE:
                 by_shutdown = ended.reason == "shutdown"
@@ -367,13 +395,15 @@ class WorkflowExecutor:
         if live.below_failure[node]:
             return T.UPSTREAM_FAILED, "upstream_failed"
         if live.row.state == W.READY_STOP:
-            return T.SKIPPED, "stopped"
+            return T.SKIPPED, live.row.reason
         return T.SKIPPED, "failure_strategy" if live.stopping else "upstream_killed"
 
     def _end(self, live: Live, ctx: Context) -> None:
         row = live.row
         if live.succeeded == len(live.has_row):
-            row.state, row.reason = W.SUCCESS, ""
+            row.state, row.reason, row.message = W.SUCCESS, "", ""
+        elif row.state == W.READY_STOP and row.reason == "timeout":
+            row.state = W.FAILURE
         elif row.state == W.READY_STOP:
             row.state, row.message = W.STOP, "stopped on request"
         else:
@@ -381,6 +411,7 @@ class WorkflowExecutor:
         row.end_time = max(ctx.wall_ms, row.start_time)  # the wall clock may have been set back
         ctx.write(row)
         del self.live[row.id]
+        self.limits.cancel(row.id)
         ctx.tell("event_persister", EndInstance(row.id))
         ctx.tell("gateway", LiveInstances(len(self.live)))
         ctx.tell("gateway", InstanceTouched(row.id))
@@ -433,9 +464,24 @@ class WorkflowExecutor:
 
     def _resume(self, live: Live, ctx: Context) -> None:
         """Go on from the rows: what a crash cut off is decided again, by the same rules."""
+        self._resume_limit(live, ctx)
         live.ready = deque(node for node in live.ready if not live.has_row[node])
         ends = live.failed and live.version.definition.failure_strategy == "end"
         if live.stopping or ends:
             self._halt(live, live.row.reason or "failure_strategy", ctx)
         else:
             self._advance(live, ctx)
+
+    def _resume_limit(self, live: Live, ctx: Context) -> None:
+        """What is left of its time; written anew, or a clock set back would give it more each time
+        that the master starts.
+        """
+        row, timeout = live.row, live.version.definition.timeout
+        is_over = row.warned_at is not None or row.reason == "timeout"
+        if timeout is None or is_over:
+            return
+        left_ms = resumed_ms(row.timeout_at, timeout.after_ms, ctx)
+        self.limits.set(row.id, left_ms, ctx)
+        if ctx.wall_ms + left_ms < row.timeout_at:
+            row.timeout_at = ctx.wall_ms + left_ms
+            ctx.write(row)

@@ -339,6 +339,7 @@ class Executor:
 
     def _start(self, attempt: Attempt, launch: Launch, ctx: Context) -> None:
         row = attempt.row
+        assert attempt.request is not None, "only what this life prepared has a launch"
         start = {
             "do": "start",
             "dispatch_id": row.dispatch_id,
@@ -350,8 +351,18 @@ class Executor:
             "env": launch.env,
             "cwd": launch.cwd,
             "log": row.log,
+            "limit_ms": self._time_left_ms(attempt, attempt.request, ctx),
+            "grace_ms": attempt.request.kill_grace_ms,
         }
         ctx.perform(ToWarden(start))
+
+    def _time_left_ms(self, attempt: Attempt, request: TaskExecuteRequest, ctx: Context) -> int:
+        """Of the attempt's limit when its process starts, 0: none. A long preparation counts."""
+        counts = attempt.row.start_time is not None and attempt.accepted_ms is not None
+        if not request.limit_ms or not counts:
+            return request.limit_ms
+        assert attempt.accepted_ms is not None
+        return max(1, request.limit_ms - (ctx.now_ms - attempt.accepted_ms))
 
     def _marker(self, row: JournalAttempt) -> str:
         me = self.identity
@@ -647,6 +658,8 @@ def _by_intent(intent: str) -> tuple[str, str, str]:
     match intent:
         case "person":
             return "KILL", "killed", "killed on request"
+        case "timeout":
+            return "FAILURE", "timeout", "stopped: its time was over"
         case "shutdown":
             return "NEED_FAULT_TOLERANCE", "shutdown", "stopped with the cluster; it will run again"
         case _:

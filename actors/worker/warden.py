@@ -13,12 +13,14 @@ From the worker, one JSON object a line, each with the ``connection`` it came by
 | do | fields | answered by |
 |---|---|---|
 | hello | worker, boot, life | records, once the former connection is read to its end |
-| start | the IDENTITY below, argv, env, cwd, log | begun, ended; a repeat by its latest fact |
+| start | IDENTITY, argv, env, cwd, log, limit_ms, grace_ms | begun, ended; repeated: the latest |
 | kill | dispatch_id, intent, grace_ms | killing, then ended or kill_failed; or the end; unknown |
 | forget | dispatch_id, ended or lost (else ignored) | |
 | leave | | the end of the warden when nothing runs |
 
-Intents: person, timeout, fence, shutdown. An unknown attempt that is killed can never begin.
+Intents: person, timeout, fence, shutdown. An unknown attempt that is killed can never begin. An
+attempt is killed with intent timeout ``limit_ms`` after its begin (0: never), unless somebody was
+first; ``grace_ms`` is the grace of that kill.
 
 From the world:
 
@@ -32,6 +34,7 @@ From the world:
 | exited | dispatch_id, code, signal, duration_ms | the main process ended; code or signal is None |
 | swept | dispatch_id, sweep_no, left (pids) | answers ``sweep``: found alive, or not yet clear |
 | grace_over, sweep_again, idle_over | as given to ``timer`` | a timer fired |
+| limit_over | dispatch_id | the time of ``limit`` is over |
 
 Effects:
 
@@ -45,6 +48,7 @@ Effects:
 | ("tell", connection, fact) | send; lost if the connection is gone |
 | ("close", connection) | close it; no ``closed`` follows |
 | ("timer", after_ms, message) | receive that message then; timers do not replace one another |
+| ("limit", dispatch_id, after_ms) | receive ``limit_over`` then; None: call it off |
 | ("exit",) | end the process; nothing follows |
 
 Facts, each with ``say`` and, but for the first, dispatch_id:
@@ -90,7 +94,7 @@ IDENTITY = (*NUMBERS, "marker")
 #: its worker's upgrade and may hear what it does not know.
 COMMANDS: dict[str, dict[str, type]] = {
     "hello": {"worker": str, "boot": str, "life": int},
-    "start": dict.fromkeys(NUMBERS, int)
+    "start": dict.fromkeys((*NUMBERS, "limit_ms", "grace_ms"), int)
     | {"marker": str, "argv": list, "env": dict, "cwd": str, "log": str},
     "kill": {"dispatch_id": int, "intent": str, "grace_ms": int},
     "forget": {"dispatch_id": int},
@@ -110,6 +114,7 @@ class Live:
         self.asked: str | None = None  # the first kill's intent
         self.intent: str | None = None  # the same, once its signal has gone out in time
         self.grace_ms = 0  # the shortest asked for
+        self.limit_ms = self.limit_grace_ms = 0  # of its time, 0: none; of the kill at its end
         self.hard = False  # the grace is over: sweeping until nothing is left
         self.result: Fields | None = None  # the main process has ended: sweeping what it left
         self.sweep_no = 0  # of the latest sweep; answers to earlier ones are stale
@@ -201,7 +206,8 @@ class Warden:
             return self._tell_latest(dispatch_id)
         record = {"phase": "starting", "kernel_boot": self.kernel_boot}
         record |= {name: message[name] for name in IDENTITY}
-        self.live[dispatch_id] = Live(abandoned=False)
+        live = self.live[dispatch_id] = Live(abandoned=False)
+        live.limit_ms, live.limit_grace_ms = message["limit_ms"], message["grace_ms"]
         return [self._record(record), ("spawn", message)]
 
     def _kill(self, message: Fields) -> list[Effect]:
@@ -260,6 +266,8 @@ class Warden:
         begun = {"phase": "begun", "dispatch_id": dispatch_id}
         begun |= {name: message[name] for name in TOLD["begun"]}
         effects = [self._record(begun), *self._tell_latest(dispatch_id)]
+        if live.limit_ms:
+            effects.append(("limit", dispatch_id, live.limit_ms))
         if live.asked is not None:
             effects += self._terminate(dispatch_id, live, first=True)
         return effects
@@ -293,7 +301,15 @@ class Warden:
             "problem": None,
         }
         live.passes = 0
-        return [self._sweep(dispatch_id)]
+        off: list[Effect] = [("limit", dispatch_id, None)] if live.limit_ms else []
+        return [*off, self._sweep(dispatch_id)]
+
+    def _limit_over(self, message: Fields) -> list[Effect]:
+        live = self.live.get(message["dispatch_id"])
+        if live is None or live.result or live.asked is not None:
+            return []
+        live.asked, live.grace_ms = "timeout", live.limit_grace_ms
+        return self._terminate(message["dispatch_id"], live, first=True)
 
     def _grace_over(self, message: Fields) -> list[Effect]:
         live = self.live.get(message["dispatch_id"])

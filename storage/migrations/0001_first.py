@@ -77,6 +77,9 @@ class WorkflowInstance(Table):
     message = TextField()
     owner = BigIntegerField()
     owner_epoch = BigIntegerField()
+    priority = BigIntegerField()
+    timeout_at = BigIntegerField()
+    warned_at = BigIntegerField(null=True)
 
 
 WorkflowInstance.add_index(
@@ -113,6 +116,8 @@ class TaskInstance(Table):
     outputs = TextField()
     tail = TextField()
     kill_reason = TextField(null=True)
+    timeout_at = BigIntegerField()
+    warned_at = BigIntegerField(null=True)
 
     class Meta:
         indexes = (

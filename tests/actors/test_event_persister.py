@@ -114,8 +114,8 @@ def test_nothing_is_placed_on_a_boot_that_has_been_judged_away() -> None:
     ctx.give(made, judge(boot="b2"))
 
     assert ctx.give(made, PLACE) == [
+        ("tell", "dispatcher", Ready(10, "default", "shell", returned_from=100)),
         ("tell", "dispatcher", NotPlaced("w1", 100)),
-        ("tell", "dispatcher", Ready(10, "default", "shell", 0, True)),
     ]
 
 
@@ -143,8 +143,8 @@ def test_what_was_returned_costs_no_try_and_goes_back_to_the_head() -> None:
     assert (row.state, row.attempt, row.try_no, row.failover_no) == (T.SUBMITTED_SUCCESS, 1, 1, 0)
     assert events(asked) == [(E.RETURNED, T.DISPATCH, T.SUBMITTED_SUCCESS)]
     assert told(asked, "dispatcher") == [
+        Ready(10, "default", "shell", returned_from=100),
         Ended("w1", 100),
-        Ready(10, "default", "shell", 0, True),
     ]
 
 

@@ -146,6 +146,8 @@ def test_a_prepared_attempt_is_handed_to_the_warden_with_its_marker() -> None:
         "env": LAUNCH.env,
         "cwd": LAUNCH.cwd,
         "log": "1/10.1.log",
+        "limit_ms": 0,
+        "grace_ms": 5_000,
     }
 
 

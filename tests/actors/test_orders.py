@@ -5,7 +5,6 @@ from typing import Any
 import pytest
 
 from stenella.actors.base import Leave, Vitals
-from stenella.actors.master.dispatcher import Dispatcher
 from stenella.actors.master.messages import (
     Done,
     Forgettable,
@@ -34,6 +33,7 @@ from .builders import (
     worker_up,
 )
 from .recorder import WALL_MS, Recorder, of, told
+from .test_dispatcher import dispatcher, step
 from .test_registry import BEAT_MS, hear, registry, welcomed
 
 
@@ -202,20 +202,13 @@ def test_a_refused_identity_is_shown_beside_the_one_that_is_known() -> None:
 # --- the dispatcher ------------------------------------------------------------------------------
 
 
-def dispatcher(ctx: Recorder, *messages: Any) -> Dispatcher:
-    made = Dispatcher(EPOCH)
-    for message in messages:
-        ctx.give(made, message)
-    return made
-
-
 @pytest.mark.parametrize(
     "closed", [worker_up(draining=True), beat(draining=True), beat(no_disk=True)]
 )
 def test_a_closed_worker_is_given_nothing(closed: Any) -> None:
     ctx = Recorder()
 
-    asked = ctx.give(dispatcher(ctx, worker_up(), closed), ready())
+    asked = step(ctx, dispatcher(ctx, worker_up(), closed), ready())
 
     assert told(asked, "event_persister") == []
 
@@ -224,8 +217,8 @@ def test_fewer_slots_hold_at_once_and_more_give_work_at_once() -> None:
     ctx = Recorder()
     made = dispatcher(ctx, worker_up(slots=2), ready(10), WorkerChanged("w1", 1, False))
 
-    held = ctx.give(made, ready(11))
-    placed = ctx.give(made, WorkerChanged("w1", 2, False))
+    held = step(ctx, made, ready(11))
+    placed = step(ctx, made, WorkerChanged("w1", 2, False))
 
     assert told(held, "event_persister") == []
     assert [place.task_instance_id for place in told(placed, "event_persister")] == [11]
@@ -235,8 +228,8 @@ def test_only_a_worker_without_live_attempts_is_forgotten() -> None:
     ctx = Recorder()
     made = dispatcher(ctx, worker_up(), worker_up("w2"), ready())
 
-    [busy] = told(ctx.give(made, MayForget("r", "w1")), "registry")
-    [idle] = told(ctx.give(made, MayForget("r", "w2")), "registry")
+    [busy] = told(step(ctx, made, MayForget("r", "w1")), "registry")
+    [idle] = told(step(ctx, made, MayForget("r", "w2")), "registry")
 
     assert (busy.live, idle.live) == (1, 0)
     assert list(made.workers) == ["w1"]

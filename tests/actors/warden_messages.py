@@ -26,6 +26,8 @@ def start(dispatch_id: int = 7, connection: int = 1) -> Fields:
         "env": {"A": "b"},
         "cwd": "/work",
         "log": "/log",
+        "limit_ms": 0,
+        "grace_ms": 5_000,
     }
 
 

@@ -6,7 +6,7 @@ import pytest
 from stenella.client.loading import load_bytes
 from stenella.client.script_file import SCRIPT_OPTIONS, ScriptOptions, pairs
 from stenella.protocol.errors import DefinitionRefused, Problem, Usage
-from stenella.workflow.definition import Definition, Output, Parameter, Retry
+from stenella.workflow.definition import Definition, Output, Parameter, Retry, Timeout
 
 TYPES = frozenset({"shell", "noop"})
 NONE = ScriptOptions()
@@ -49,6 +49,16 @@ def test_the_lines_before_the_first_command_are_options() -> None:
     assert task.retry == Retry(3, 10_000, 1.5)
     assert task.worker_group == "big"
     assert task.outputs == (Output("rows"), Output("bytes"))
+
+
+def test_time_limit_delay_and_priority_are_options_too() -> None:
+    lines = "#STENELLA --timeout 5m --timeout-strategy=warn_fail --delay 30s --priority high\n"
+    definition = loaded("#!/bin/sh\n" + lines, options=ScriptOptions(timeout="7m"))
+
+    (task,) = definition.tasks
+    assert task.timeout == Timeout(420_000, "warn_fail")
+    assert task.delay_ms == 30_000
+    assert (definition.priority, task.priority) == ("high", "medium")
 
 
 def test_the_whole_text_is_the_script() -> None:
@@ -117,7 +127,10 @@ def test_a_param_of_the_command_line_declares_its_name_and_leaves_the_default() 
     ("line", "rule", "column", "suggestion"),
     [
         ("#STENELLA --nmae x", "unknown_field", 11, "--name"),
-        ("#STENELLA --timeout 5m", "unknown_field", 11, None),
+        ("#STENELLA --run-as me", "unknown_field", 11, None),
+        ("#STENELLA --timeout-strategy fail", "missing_field", 11, None),
+        ("#STENELLA --timeout 5", "bad_duration", 11, "5s"),
+        ("#STENELLA --priority soon", "wrong_type", 11, None),
         ("#STENELLA --retry", "missing_field", 11, None),
         ("#STENELLA --retry many", "wrong_type", 11, None),
         ("#STENELLA --retry 2000", "out_of_range", 11, None),

@@ -53,6 +53,7 @@ def test_the_example_in_a_help_is_a_command_line_that_can_be_given(line: str) ->
         ("A parameter", reading.PARAMETER_FIELDS),
         ("A task", reading.TASK_FIELDS),
         ("A retry", reading.RETRY_FIELDS),
+        ("A timeout", reading.TIMEOUT_FIELDS),
         ("An output", reading.OUTPUT_FIELDS),
     ],
 )

@@ -73,6 +73,8 @@ def start(folder: Path, dispatch_id: int, *argv: str) -> Fields:
         "env": {"PATH": "/usr/bin:/bin"},
         "cwd": str(folder),
         "log": str(folder / f"{dispatch_id}.log"),
+        "limit_ms": 0,
+        "grace_ms": 5_000,
     }
 
 

@@ -42,6 +42,8 @@ def fold(before: Control | None, event: dict[str, Any]) -> Control:
         case E.DISPATCH:
             placed = {name: event[name] for name in ("worker", "boot", "dispatch_id")}
             return after._replace(**placed, seq=0, eligible_at=0)
+        case E.DELAY | E.DUE:
+            return after._replace(eligible_at=event["eligible_at"])
         case E.KEPT:
             return after._replace(boot=event["boot"])
         case E.RUNNING | E.RESULT | E.LOST:

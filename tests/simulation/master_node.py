@@ -59,6 +59,7 @@ class MasterNode(Node):
             heartbeat_ms=HEARTBEAT_MS,
             kill_grace_ms=self.world.options.kill_grace_ms,
         )
+        actors["dispatcher"].age_ms = self.world.options.age_ms  # type: ignore[attr-defined]
         counters = msgspec.structs.replace(started.counters)
         self.rise(actors, commit_no=started.commit_no, counters=counters, recovering=True)
 

@@ -45,6 +45,10 @@ class Options:
     odd: float = 0.0  # of tasks that cannot be prepared or spawned, or give no output
     stubborn: float = 0.0  # of processes that KILL ends only after a while
     poison: float = 0.0  # of tasks that take their machine down
+    limits: float = 0.0  # of tasks, and half as many workflows, that have a timeout
+    delays: float = 0.0  # of tasks that wait before their first try
+    priorities: bool = False  # drawn for workflows and tasks; else all are medium
+    age_ms: int = 600_000  # so long a wait makes up for one level of priority
     stops: float = 0.0  # of instances that somebody stops
     dry: float = 0.0  # of instances that are only rehearsed
     storm_ms: int = 0  # interval: somebody does something to something
@@ -151,6 +155,10 @@ DRAWN: dict[str, Draw] = {
     "dry": kind(0.3, 0.3),
     "doubles": some(0.0, 0.3),
     "shutdowns": kind(0.15, 20_000),
+    "limits": kind(0.5, 0.3, 0.8),
+    "delays": kind(0.3, 0.2, 0.6),
+    "priorities": some(True, False),
+    "age_ms": some(100, 5_000, 600_000),
     "big": kind(0.3, 0.2, 0.6),
     "orders_ms": kind(0.3, 1_000, 8_000),
     "safety_ms": some(20_000, 40_000, 60_000),

@@ -34,11 +34,12 @@ class ForgetsAnEvent(EventPersister):
 
 
 class FreesASlotTwice(Dispatcher):
-    def _free(self, worker: str, dispatch_id: int) -> None:
-        super()._free(worker, dispatch_id)
-        live = self._slots(worker).live
-        if live:
-            del live[next(iter(live))]
+    def _free(self, worker: str, dispatch_id: int, ctx: Context) -> None:
+        super()._free(worker, dispatch_id, ctx)
+        slots = self._slots(worker)
+        if slots.live:
+            del slots.live[next(iter(slots.live))]
+            self._changed(slots, ctx)
 
 
 class AsksRefusersAgain(Dispatcher):

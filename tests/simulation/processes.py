@@ -20,7 +20,12 @@ Fields = dict[str, Any]
 T = TaskState
 #: A second of trying, ten to the next telling, and a node on its way up.
 SHOWN_MS = 25_000
-BY_INTENT = {"person": T.KILL, "shutdown": T.NEED_FAULT_TOLERANCE, "fence": T.NEED_FAULT_TOLERANCE}
+BY_INTENT = {
+    "timeout": T.FAILURE,
+    "person": T.KILL,
+    "shutdown": T.NEED_FAULT_TOLERANCE,
+    "fence": T.NEED_FAULT_TOLERANCE,
+}
 
 
 class Processes:

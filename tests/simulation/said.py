@@ -37,5 +37,7 @@ class Said:
             if others:
                 raise Violation("I33 only its worker", f"{event}, said by {others}", number)
             raise Violation("I13 a former dispatch changes nothing", f"{event}", number)
+        if status == "NEED_FAULT_TOLERANCE" and event["to_state"] == TaskState.KILL:
+            return  # lost after a person had asked for its end: that wish decides
         if status != TaskState(event["to_state"]).name:
             raise Violation("I5 as it was said", f"{event}, said {status}", number)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from .world import World
 
 Fields = dict[str, Any]
-AT_ONCE = ("signal", "sweep", "timer", "close")
+AT_ONCE = ("signal", "sweep", "timer", "limit", "close")
 POLL_MS_MAX = 2
 
 
@@ -39,6 +39,7 @@ class WardenProcess:
         self.due: list[Fields] = []
         self.mains: dict[int, Process] = {}  # not reaped, by pid
         self.polling = False
+        self.limits: dict[int, int] = {}  # dispatch → how often it was set or called off
         self.note("starts")
         self.take(self.due, {"do": "open"})
 
@@ -159,6 +160,8 @@ class WardenProcess:
                     self.streams.pop(number).warden_closed()
             case ("timer", after_ms, message):
                 self.world.after(after_ms, lambda: self.take(self.due, message))
+            case ("limit", dispatch_id, after_ms):
+                self._limit(dispatch_id, after_ms)
             case _:
                 assert effect == ("exit",), effect
                 self.note("leaves")
@@ -166,6 +169,17 @@ class WardenProcess:
                     stream.flush()
                 self._end()
         return []
+
+    def _limit(self, dispatch_id: int, after_ms: int | None) -> None:
+        """Only the latest of a dispatch counts."""
+        number = self.limits[dispatch_id] = self.limits.get(dispatch_id, 0) + 1
+
+        def over() -> None:
+            if self.limits[dispatch_id] == number:
+                self.take(self.due, {"do": "limit_over", "dispatch_id": dispatch_id})
+
+        if after_ms is not None:
+            self.world.after(after_ms, over)
 
     def _spawn(self, start: Fields) -> Fields:
         dispatch_id, wall_ms = start["dispatch_id"], self.machine.node.wall_ms()

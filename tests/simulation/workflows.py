@@ -6,8 +6,18 @@ deaf to TERM, litters, outlasts KILL, writes which outputs, and what is odd abou
 
 import json
 from random import Random
+from typing import Any, get_args
 
-from stenella.workflow.definition import Definition, Output, Parameter, Retry, Task
+from stenella.protocol.states import PRIORITIES
+from stenella.workflow.definition import (
+    Definition,
+    Output,
+    Parameter,
+    Retry,
+    Task,
+    Timeout,
+    TimeoutStrategy,
+)
 
 from .options import Options
 
@@ -32,7 +42,22 @@ def workflow(random: Random, options: Options, number: int) -> Definition:
         tasks=tuple(tasks),
         params={"day": Parameter(default="monday")},
         failure_strategy=random.choice(("continue", "end")),
+        timeout=limit(random, options.limits / 2, (200, 5_000, 60_000)),
+        **priority(random, options),
     )
+
+
+def limit(random: Random, chance: float, lengths_ms: tuple[int, ...]) -> Timeout | None:
+    """A timeout, sometimes."""
+    drawn, after_ms = random.random(), random.choice(lengths_ms)
+    strategy = random.choice(get_args(TimeoutStrategy))
+    return Timeout(after_ms, strategy) if drawn < chance else None
+
+
+def priority(random: Random, options: Options) -> dict[str, Any]:
+    """The field, if priorities are drawn."""
+    drawn = random.choice(PRIORITIES)
+    return {"priority": drawn} if options.priorities else {}
 
 
 def parents_of(shape: str, place: int, count: int, random: Random) -> list[int]:
@@ -61,6 +86,7 @@ def one_task(
         times=random.choice((0, 1, 1, 2)),
         interval_ms=random.choice((1, 200, 3_000)),
         backoff=random.choice((1.0, 2.0)),
+        jitter=random.choice((0.0, 0.5)),
     )
     outputs = () if noop or random.random() < 0.5 else (Output(name="out"),)
     plan = {
@@ -83,6 +109,9 @@ def one_task(
         outputs=outputs,
         retry=retry if failing or random.random() < 0.5 else Retry(),
         worker_group="big" if options.big and random.random() < options.big else "default",
+        timeout=limit(random, options.limits, (1, 100, 1_000, 3_000)),
+        delay_ms=random.choice((1, 500, 5_000)) if random.random() < options.delays else 0,
+        **priority(random, options),
     )
 
 

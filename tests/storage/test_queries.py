@@ -28,6 +28,16 @@ WAITING_B: dict[str, object] = {
     "outputs": {},
     "reason": None,
     "message": None,
+    "eligible_at": None,
+    "timeout_at": None,
+    "warned_at": None,
+}
+UNLIMITED = {
+    "reason": None,
+    "message": None,
+    "priority": "medium",
+    "timeout_at": None,
+    "warned_at": None,
 }
 
 
@@ -85,6 +95,7 @@ def test_an_instance_shows_its_tasks_in_graph_order_with_those_that_wait(store: 
         "dry_run": False,
         "start_time": AT,
         "end_time": AT + 2,
+        **UNLIMITED,
         "tasks": [
             {
                 "task_instance_id": 2,
@@ -101,6 +112,9 @@ def test_an_instance_shows_its_tasks_in_graph_order_with_those_that_wait(store: 
                 "outputs": {"rows": [1, "ü"]},
                 "reason": "exit_nonzero",
                 "message": "it ended with 3",
+                "eligible_at": None,
+                "timeout_at": None,
+                "warned_at": None,
             },
             WAITING_B,
             WAITING_B
@@ -143,6 +157,7 @@ def test_instances_come_in_pages_newest_first(store: Store) -> None:
         "dry_run": False,
         "start_time": AT,
         "end_time": None,
+        **UNLIMITED,
     }
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from stenella.workflow.durations import parse_duration
+from stenella.workflow.durations import parse_duration, written
 
 
 @pytest.mark.parametrize(
@@ -28,3 +28,8 @@ def test_a_duration_is_read_as_milliseconds(text: str, milliseconds: int) -> Non
 def test_anything_else_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="a duration"):
         parse_duration(text)
+
+
+@pytest.mark.parametrize("text", ["0s", "200ms", "5m", "1h30m", "2d", "1d2h3m4s5ms"])
+def test_milliseconds_are_written_as_a_person_would(text: str) -> None:
+    assert written(parse_duration(text)) == text

@@ -14,6 +14,7 @@ from stenella.workflow.definition import (
     Parameter,
     Retry,
     Task,
+    Timeout,
     decode,
     encode,
 )
@@ -63,7 +64,18 @@ def declaring(parameter: object) -> dict[str, Any]:
         (workflow(EXTRACT, name=5), "wrong_type", "name", '"5"'),
         (workflow(EXTRACT, name="a b"), "bad_name", "name", None),
         (workflow(EXTRACT, name="x" * 129), "bad_name", "name", None),
-        (workflow(EXTRACT, timeout="2h"), "unknown_field", "timeout", None),
+        (workflow(EXTRACT, schedule="2h"), "unknown_field", "schedule", None),
+        (workflow(EXTRACT, priority="hihg"), "wrong_type", "priority", "high"),
+        (workflow(EXTRACT, priority=1), "wrong_type", "priority", None),
+        (workflow(EXTRACT, timeout=120), "bad_duration", "timeout", "120s"),
+        (one(timeout="soon"), "bad_duration", "tasks[0].timeout", None),
+        (one(timeout={"strategy": "fail"}), "missing_field", "tasks[0].timeout", None),
+        (one(timeout={"after": "1s", "strategy": "kill"}), "wrong_type",
+         "tasks[0].timeout.strategy", None),
+        (one(timeout={"afer": "1s", "after": "1s"}), "unknown_field",
+         "tasks[0].timeout.afer", "after"),
+        (one(delay=30), "bad_duration", "tasks[0].delay", "30s"),
+        (one(priority="urgent"), "wrong_type", "tasks[0].priority", None),
         (workflow(EXTRACT, parms={}), "unknown_field", "parms", "params"),
         (workflow(EXTRACT, failure_strategy="ends"), "wrong_type", "failure_strategy", "end"),
         (workflow(EXTRACT, description="\0"), "bad_text", "description", None),
@@ -121,6 +133,68 @@ def test_a_wrong_document_is_answered_with_one_rule(
     document: object, rule: str, path: str | None, suggestion: str | None
 ) -> None:
     assert found(document) == [(rule, path, suggestion)]
+
+
+@pytest.mark.parametrize("after", ["0s", "-5m", "3650d", "999999999999d"])
+def test_b25_a_timeout_of_nothing_less_or_ten_years_is_out_of_range(after: str) -> None:
+    for document in (
+        workflow(EXTRACT, timeout=after),
+        one(timeout=after),
+        one(timeout={"after": after, "strategy": "warn"}),
+    ):
+        [(rule, path, _)] = found(document)
+        assert rule == "out_of_range"
+        assert path is not None
+        assert "timeout" in path
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("retry", {"times": 10**9}),
+        ("retry", {"jitter": 1.5}),
+        ("retry", {"jitter": -0.1}),
+        ("retry", {"jitter": float("nan")}),
+        ("retry", {"interval": "-1s"}),
+        ("delay", "-1s"),
+        ("delay", "8d"),
+    ],
+)
+def test_b25_a_wait_or_a_number_of_tries_beyond_reason_is_out_of_range(
+    field: str, value: object
+) -> None:
+    [(rule, path, _)] = found(one(**{field: value}))
+
+    assert rule == "out_of_range"
+    assert str(path).startswith(f"tasks[0].{field}")
+
+
+def test_a_timeout_in_short_form_fails_a_task_and_warns_of_a_workflow() -> None:
+    read = validate(workflow(EXTRACT | {"timeout": "5m"}, timeout="2h"), Findings(), TYPES)
+
+    assert read is not None
+    assert read.timeout == Timeout(7_200_000, "warn")
+    assert read.tasks[0].timeout == Timeout(300_000, "fail")
+
+
+def test_the_long_forms_are_read_as_they_are_written() -> None:
+    task = EXTRACT | {
+        "timeout": {"after": "1h30m", "strategy": "warn_fail"},
+        "delay": "30s",
+        "priority": "lowest",
+        "retry": {"times": 2, "jitter": 0.5},
+    }
+    read = validate(
+        workflow(task, timeout={"after": "1d", "strategy": "fail"}, priority="highest"),
+        Findings(),
+        TYPES,
+    )
+
+    assert read is not None
+    (only,) = read.tasks
+    assert (read.timeout, read.priority) == (Timeout(86_400_000, "fail"), "highest")
+    assert only.timeout == Timeout(5_400_000, "warn_fail")
+    assert (only.delay_ms, only.priority, only.retry) == (30_000, "lowest", Retry(2, jitter=0.5))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,87 @@
+"""What waits for a slot: one queue per worker group and task type, in the order in which it goes.
+
+Owned by the dispatcher. A queue holds keys, not tasks: some 170 bytes each (measured), in a heap.
+"""
+
+import heapq
+from typing import Generic, NamedTuple, Protocol, TypeVar
+
+#: So long a wait makes up for one level of priority. There are 25: what is lowest in everything
+#: goes, after four hours, before what is highest and comes then, and nothing starves.
+AGE_MS = 600_000
+LEVELS = 25
+#: Entries of takers that are out of date are thrown out when there are so many more than of others.
+STALE_MAX = 64
+
+
+class Key(NamedTuple):
+    """A task that waits. Keys are compared as tuples; the ticket makes the order total."""
+
+    rank_ms: int
+    ticket: int
+    task_instance_id: int
+
+
+def rank_ms(now_ms: int, waited_ms: int, level: int, age_ms: int) -> int:
+    """The moment at which it would have come if it were of the first level.
+
+    It never changes while it waits, and so ageing costs nothing: a key of a level that is lower by
+    n goes first when it came n · ``age_ms`` earlier.
+    """
+    return now_ms - min(waited_ms, LEVELS * age_ms) + level * age_ms
+
+
+class Taker(Protocol):
+    """A worker, as far as a queue looks at it. ``stamp`` rises when anything of this changes."""
+
+    name: str
+    stamp: int
+
+    @property
+    def is_open(self) -> bool: ...
+
+    @property
+    def load(self) -> float: ...
+
+    def takes(self, group: str, task_type: str) -> bool: ...
+
+
+T = TypeVar("T", bound=Taker)
+
+
+class ReadyQueue(Generic[T]):
+    """The keys of one group and type, and the workers that take them, least loaded first."""
+
+    def __init__(self, group: str, task_type: str) -> None:
+        self.group = group
+        self.task_type = task_type
+        self.keys: list[Key] = []
+        self._takers: list[tuple[float, str, int, T]] = []
+        self._takers_max = STALE_MAX
+
+    def push(self, key: Key) -> None:
+        """To its place."""
+        heapq.heappush(self.keys, key)
+
+    def pop(self) -> Key:
+        """The key that goes first."""
+        return heapq.heappop(self.keys)
+
+    def offer(self, taker: T) -> None:
+        """What is known of a worker has changed; ``stamp`` has risen since it was last offered."""
+        if not taker.is_open or not taker.takes(self.group, self.task_type):
+            return
+        heapq.heappush(self._takers, (taker.load, taker.name, taker.stamp, taker))
+        if len(self._takers) > self._takers_max:
+            self._takers = [entry for entry in self._takers if entry[2] == entry[3].stamp]
+            heapq.heapify(self._takers)
+            self._takers_max = 2 * len(self._takers) + STALE_MAX
+
+    def taker(self) -> T | None:
+        """The least loaded worker that takes these."""
+        while self._takers:
+            _, _, stamp, taker = self._takers[0]
+            if stamp == taker.stamp:
+                return taker
+            heapq.heappop(self._takers)
+        return None
