@@ -211,7 +211,10 @@ class Rows:
         if event["at"] < waits_until and not self.world.options.clock_jump_ms:
             raise Violation("I18 waits at least its backoff", f"{event}", number)
         self.waits.look(kind, event)
-        if applied and event["actor"].startswith("worker "):
+        if kind is E.LOST and after is T.KILL and number not in self.to_end:
+            raise Violation("I5 killed only when asked", f"{event}", number)
+        by_worker = kind in (E.RUNNING, E.RESULT, E.LOST) and event["actor"].startswith("worker ")
+        if applied and by_worker:
             self.said.hold_true(event)
         self.folded[number] = fold(self.folded.get(number), event)
         self.states[number] = after

@@ -101,7 +101,10 @@ class WardenProcess:
         return self.exits
 
     def _gap(self) -> None:
+        self.world.gaps += 1
         chance = self.world.weather.crash_point
+        if self.world.gaps == self.world.weather.crash_at:
+            raise Died
         if self.world.weather.warden_crash_ms and self.world.random.random() < 2 * chance:
             raise Died
 
