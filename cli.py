@@ -133,7 +133,8 @@ def main() -> None:
 
 def perform(arguments: Sequence[str]) -> int:
     """Run one command; its exit code. Nothing escapes."""
-    as_json = "--json" in arguments  # also when the arguments are too wrong to be parsed
+    own = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    as_json = "--json" in own  # also when the arguments are too wrong to be parsed
     try:
         try:
             return _carry_out(arguments)

@@ -4,7 +4,7 @@ import ast
 import os
 import sys
 import warnings
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from importlib.metadata import entry_points
 from pathlib import Path
 
@@ -15,13 +15,15 @@ from ..workflow.findings import Findings
 from ..workflow.validation import validate
 from .document import Unreadable
 from .json_file import read_json
-from .script_file import SCRIPT_OPTIONS, ScriptOptions, is_script, read_script
+from .script_file import SCRIPT_OPTIONS, ScriptOptions, is_script, read_command, read_script
+from .toml_file import looks_like_toml, read_toml
 from .yaml_file import read_yaml
 
 #: Far above what a definition may be (1 MiB): for comments, indentation and a clear message.
 FILE_BYTES_MAX = 10 * 1024 * 1024
 STDIN = "-"
 NO_OPTIONS = ScriptOptions()
+READERS = {"json": read_json, "toml": read_toml, "yaml": read_yaml}
 
 
 def installed_types() -> frozenset[str]:
@@ -64,6 +66,22 @@ def load_bytes(
     except Unreadable:
         raise findings.refusal() from None
     types = installed_types() if known_types is None else known_types
+    return _validated(document, findings, types)
+
+
+def load_command(
+    command: Sequence[str], options: ScriptOptions = NO_OPTIONS, submit_dir: str | None = None
+) -> Definition:
+    """A workflow of one task that runs ``command``, a program and its arguments, in ``submit_dir``.
+
+    ``options`` as for `load`. Raises DefinitionRefused.
+    """
+    findings = Findings()
+    document = read_command(command, options, submit_dir, findings)
+    return _validated(document, findings, installed_types())
+
+
+def _validated(document: object, findings: Findings, types: Collection[str]) -> Definition:
     definition = validate(document, findings, types)
     if definition is None:
         raise findings.refusal()
@@ -103,23 +121,25 @@ def _document(
     if kind == "script":
         return read_script(text, "stdin" if name == STDIN else name, options, submit_dir, findings)
     if kind == "flow":
-        message = "this is a flow in Python, which this version does not load: write YAML or JSON"
+        message = (
+            "this is a flow in Python, which this version does not load: write YAML, TOML or JSON"
+        )
         _give_up(findings, "unknown_format", message)
     if kind is None:
         message = (
-            "cannot tell what this is: name it .yaml or .json, "
+            "cannot tell what this is: name it .yaml, .toml or .json, "
             "or begin it with a line like #!/bin/bash"
         )
         _give_up(findings, "unknown_format", message)
     _refuse_script_options(options, name)
-    return read_json(text, findings) if kind == "json" else read_yaml(text, findings)
+    return READERS[str(kind)](text, findings)
 
 
 def _kind(text: str, name: str) -> str | None:
-    """json, yaml, script, flow; None: neither the name nor the text says."""
+    """json, toml, yaml, script, flow; None: neither the name nor the text says."""
     suffix = Path(name).suffix.lower()
-    if suffix == ".json":
-        return "json"
+    if suffix in (".json", ".toml"):
+        return suffix[1:]
     if suffix in (".yaml", ".yml"):
         return "yaml"
     if suffix == ".py" and _imports_stenella(text):
@@ -128,7 +148,9 @@ def _kind(text: str, name: str) -> str | None:
         return "script"
     if name != STDIN:
         return None
-    return "json" if text.lstrip().startswith("{") else "yaml"
+    if text.lstrip().startswith("{"):
+        return "json"
+    return "toml" if looks_like_toml(text) else "yaml"
 
 
 def _imports_stenella(text: str) -> bool:

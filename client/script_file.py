@@ -5,7 +5,7 @@ A script becomes a workflow of one shell task, its text unchanged; it is never e
 
 import re
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import PurePath
 from typing import NamedTuple
 
@@ -47,9 +47,10 @@ SCRIPT_OPTIONS = (
     ScriptOption(("--worker-group",), "worker_group", "G", False, "The workers that may run it."),
     ScriptOption(("--output",), "output", "NAME", True, "An output it hands on; repeatable."),
     ScriptOption(("--chdir",), "chdir", "DIR", False, "Working folder; else that of submission."),
+    ScriptOption(("--run-as",), "run_as", "U", False, "Account that it runs as, if allowed."),
 )
 #: Options of the design that this version has not.
-NOT_YET = frozenset(("--task-group", "--run-as"))
+NOT_YET = frozenset(("--task-group",))
 _BY_FLAG = {flag: option for option in SCRIPT_OPTIONS for flag in option.flags}
 
 
@@ -69,6 +70,7 @@ class ScriptOptions(msgspec.Struct, frozen=True, kw_only=True):
     worker_group: str | None = None
     output: tuple[str, ...] = ()
     chdir: str | None = None
+    run_as: str | None = None
 
 
 def pairs(values: Iterable[str], flag: str = "--param") -> dict[str, str]:
@@ -99,11 +101,16 @@ def read_script(
     for line_number, line in _marked_lines(text):
         reader.read(line_number, line)
     reader.take(options)
-    stem = _NOT_IN_A_NAME.sub("-", PurePath(source).stem).strip("-.")[:128] or "script"
-    task: dict[str, object] = {"name": stem, "type": "shell", "script": text, **reader.task}
-    if submit_dir is not None:
-        task["working_dir"] = str(PurePath(submit_dir, str(task.get("working_dir", ""))))
-    return {"name": stem, **reader.workflow, "tasks": [task]}
+    return reader.document(PurePath(source).stem, {"script": text}, submit_dir)
+
+
+def read_command(
+    command: Sequence[str], options: ScriptOptions, submit_dir: str | None, findings: Findings
+) -> object:
+    """The plain document of a workflow that runs ``command``: a program and its arguments."""
+    reader = _Lines(findings)
+    reader.take(options)
+    return reader.document(PurePath(command[0]).name, {"command": list(command)}, submit_dir)
 
 
 def _marked_lines(text: str) -> Iterable[tuple[int, str]]:
@@ -129,6 +136,14 @@ class _Lines:
         self.timeout: dict[str, object] = {}
         self.outputs: list[str] = []
         self.places: dict[Path, Place] = {}
+
+    def document(self, name: str, source: dict[str, object], submit_dir: str | None) -> object:
+        """A workflow of one task that runs ``source`` in the folder of submission."""
+        stem = _NOT_IN_A_NAME.sub("-", name).strip("-.")[:128] or "script"
+        task: dict[str, object] = {"name": stem, "type": "shell", **source, **self.task}
+        if submit_dir is not None:
+            task["working_dir"] = str(PurePath(submit_dir, str(task.get("working_dir", ""))))
+        return {"name": stem, **self.workflow, "tasks": [task]}
 
     def locate(self, path: Path) -> Place | None:
         while path and path not in self.places:

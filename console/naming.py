@@ -2,11 +2,11 @@
 
 import difflib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..client.loading import STDIN, load
+from ..client.loading import STDIN, load, load_command
 from ..client.script_file import SCRIPT_OPTIONS, ScriptOptions
 from ..client.stored import definition_of
 from ..protocol.errors import NotFound, Usage
@@ -14,6 +14,19 @@ from .history import Reader, read, workflow_names
 
 LOOKED_AT_MAX = 1_000  # files and names among which the nearest is looked for
 SUFFIXES = (".yaml", ".yml", ".json", ".toml", ".sh", ".py")
+
+
+def find_given(
+    source: str | None, command: Sequence[str], options: ScriptOptions, submit_dir: str
+) -> Any:
+    """As `find_definition`, or a workflow of one task that runs ``command``."""
+    if command and source is not None:
+        raise Usage(f"{source} and a command after --: give one of them")
+    if command:
+        return load_command(command, options, submit_dir)
+    if source is None:
+        raise Usage("say what to run: FILE, NAME, or -- and a command with its arguments")
+    return find_definition(source, options, submit_dir)
 
 
 def find_definition(source: str, options: ScriptOptions, submit_dir: str) -> Any:

@@ -109,6 +109,20 @@ def duration(text: str) -> float:
         raise click.BadParameter(f"{text!r}: {error}") from error
 
 
+DASHES = "--"
+
+
+class TakesCommand(click.Command):
+    """A command of which ``-- PROGRAM ARGUMENT…`` may be the end: its parameter ``command``."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Our own options end at the first ``--``; click would take the rest for arguments."""
+        at = args.index(DASHES) if DASHES in args else len(args)
+        rest = super().parse_args(ctx, args[:at])
+        ctx.params["command"] = tuple(args[at + 1 :])
+        return rest
+
+
 dry_run_option = click.option(
     "--dry-run", is_flag=True, help="Let every task succeed at once without being run."
 )
@@ -127,4 +141,7 @@ def param_option(command: Callable[..., int | None]) -> Callable[..., int | None
 
 
 workflow_argument = click.argument("source", metavar="FILE|NAME", type=WorkflowSource())
+source_or_command = click.argument(
+    "source", required=False, metavar="FILE|NAME|-- COMMAND [ARG]…", type=WorkflowSource()
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")

@@ -18,14 +18,15 @@ from ..protocol.errors import RefusedInState, Unreachable, WaitTimeout
 from . import pages
 from .history import read
 from .live import make_view, watch_until_end
-from .naming import find_definition
+from .naming import find_given
 from .options import (
     Address,
+    TakesCommand,
     dry_run_option,
     duration,
     instance,
     json_option,
-    workflow_argument,
+    source_or_command,
 )
 from .result import result
 from .starting import ensure_cluster
@@ -55,17 +56,21 @@ def _script_options(command: Callable[..., int]) -> Callable[..., int]:
     return command
 
 
-@click.command()
-@workflow_argument
+@click.command(cls=TakesCommand)
+@source_or_command
 @_script_options
 @dry_run_option
 @json_option
-def run(source: str, dry_run: bool, as_json: bool, **options: Any) -> int:
+def run(
+    source: str | None, command: tuple[str, ...], dry_run: bool, as_json: bool, **options: Any
+) -> int:
     """Run a workflow and show what comes of it.
 
-    FILE is YAML, JSON or a script, NAME a workflow that was submitted before, - standard input.
-    Other options than --param are for scripts and win over their #STENELLA lines.
-    Uses the cluster that is up in the home, else starts one that leaves when it is idle.
+    FILE is YAML, TOML, JSON or a script, NAME a workflow that was submitted before, - standard
+    input. After -- stand a command and its arguments, which run here as they are, without a shell:
+    `stenella run -- make all`. Other options than --param are for scripts and commands; they win
+    over #STENELLA lines. Uses the cluster that is up in the home, else starts one that leaves when
+    it is idle.
     Ctrl-C asks whether to stop the workflow; where nobody can be asked it is stopped.
 
     Example: stenella run nightly.yaml -p day=2026-01-31
@@ -73,7 +78,7 @@ def run(source: str, dry_run: bool, as_json: bool, **options: Any) -> int:
     home = open_home()
     submit_dir = os.getcwd()
     script_options = ScriptOptions(**options)
-    definition = find_definition(source, script_options, submit_dir)
+    definition = find_given(source, command, script_options, submit_dir)
     needs = {task.name: task.depends_on for task in definition.tasks}
     given = pairs(script_options.param)
     check_params(definition, given)  # a cluster is not started for what it would refuse
@@ -97,24 +102,31 @@ def run(source: str, dry_run: bool, as_json: bool, **options: Any) -> int:
     return INTERRUPTED_EXIT if interrupted else _exit_code(document)
 
 
-@click.command()
-@workflow_argument
+@click.command(cls=TakesCommand)
+@source_or_command
 @_script_options
 @click.option("--wait", "waits", is_flag=True, help="Watch it and exit with its result.")
 @dry_run_option
 @json_option
-def submit(source: str, waits: bool, dry_run: bool, as_json: bool, **options: Any) -> int:
+def submit(
+    source: str | None,
+    command: tuple[str, ...],
+    waits: bool,
+    dry_run: bool,
+    as_json: bool,
+    **options: Any,
+) -> int:
     """Start a workflow and print its number.
 
-    FILE is YAML, JSON or a script, NAME a workflow that was submitted before, - standard input.
-    Other options than --param are for
-    scripts and win over their #STENELLA lines.
+    FILE is YAML, TOML, JSON or a script, NAME a workflow that was submitted before, - standard
+    input. After -- stand a command and its arguments, which run here as they are, without a shell.
+    Other options than --param are for scripts and commands; they win over #STENELLA lines.
 
     Example: stenella submit job.sh --retry 2 --wait
     """
     given = ScriptOptions(**options)
     submit_dir = os.getcwd()
-    definition = find_definition(source, given, submit_dir)
+    definition = find_given(source, command, given, submit_dir)
     needs = {task.name: task.depends_on for task in definition.tasks}
     with Client() as client:
         started = client.submit(

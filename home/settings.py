@@ -21,6 +21,8 @@ VARIABLE_PREFIX = "STENELLA_"
 #: Between section and key in a variable; other STENELLA_ variables (STENELLA_HOME) have none.
 VARIABLE_SEPARATOR = "__"
 PACKAGED = "packaged conf.toml"
+#: In a variable their values stand with commas.
+LISTS = ("worker.groups", "worker.run_as_allowed")
 HINT = "its comment in the packaged conf.toml says what it may be"
 SHOWN_MAX = 3  # problems in the one-line form of the error; all of them stand below it
 _SECTION = re.compile(r"\s*\[\s*([^\[\]]+?)\s*\]")
@@ -29,6 +31,7 @@ _AT = re.compile(r"\(at line (\d+), column (\d+)\)")
 Endpoint = Annotated[
     str, msgspec.Meta(pattern=r"^tcp://[^\s:/]+:\d{1,5}$|^tcp://\[[^\s/]+\]:\d{1,5}$")
 ]
+AccountName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_.-]{0,31}$")]
 GroupName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._-]{1,128}$")]
 
 
@@ -66,6 +69,7 @@ class WorkerSettings(Section, frozen=True):
     journal_sync: Literal["normal", "full"]
     drain_s: Annotated[float, msgspec.Meta(ge=0, le=604_800)]
     disk_free_min_bytes: Annotated[int, msgspec.Meta(ge=0, le=2**62)]
+    run_as_allowed: tuple[AccountName, ...]
 
     def slot_count(self) -> int:
         """The slots to offer: as set, else the number of cores."""
@@ -200,7 +204,8 @@ class _Reader:
                 self.add("environment", "unknown_field", message, None)
                 continue
             key, text = variables[name], environ[name]
-            self.value(name, key, text.split(",") if key == "worker.groups" else text, None)
+            value = [word for word in text.split(",") if word] if key in LISTS else text
+            self.value(name, key, value, None)
 
     def add(self, origin: str, rule: str, message: str, place: tuple[int, int] | None) -> None:
         line, column = place or (None, None)

@@ -174,6 +174,10 @@ class TaskExecuteRequest(OfAttempt, frozen=True):
     kill_grace_ms: Id = 10_000
     dry_run: bool = False  # succeed at once, touch nothing
     limit_ms: Id = 0  # the warden ends it so long after its start; 0: never
+    command: list[str] = []  # instead of a script: program and arguments
+    file: str | None = None
+    python: str | None = None
+    run_as: Name | None = None
 
 
 class TaskExecuteRequestAck(OfAttempt, frozen=True):

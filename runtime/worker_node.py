@@ -32,6 +32,7 @@ from ..actors.base import (
 from ..actors.roles import MASTER_PEER, WORKER_ROUTES, worker_actors
 from ..actors.turn import Limits, Turn
 from ..actors.worker.identity import Identity
+from ..actors.worker.log_reader import log_name
 from ..home import endpoints, keys, locks
 from ..home.layout import Home, WorkerHome
 from ..home.settings import Settings
@@ -41,6 +42,7 @@ from ..protocol.errors import Unreachable
 from ..protocol.launch import INSTANT_TYPES, CannotPrepare, Collection, Launch
 from ..protocol.rows import Batch, JournalNode
 from ..storage.worker_journal import JournalDamaged, WorkerJournal, set_aside
+from ..tasks import run_as as run_as_account
 from ..tasks.types import TaskType, offered
 from . import file_work
 from .file_work import FileWork
@@ -276,15 +278,32 @@ class Worker:
             message = message | {"log": str(self.place.logs / message["log"])}
         self.warden.post(message)
 
-    def _work(self, dispatch_id: int) -> Path:
-        return self.place.work / str(dispatch_id)
+    def _work(self, dispatch_id: int, run_as: str | None = None) -> Path:
+        """The attempt's folder; what it was at its start is seen by where it lies."""
+        name = f"{self.node.cluster}.{self.node.sender}.{dispatch_id}"
+        outside = run_as_account.FOLDERS / name
+        return outside if run_as or outside.exists() else self.place.work / str(dispatch_id)
 
     def _prepare(self, request: TaskExecuteRequest) -> Launch | None:
-        folder = self._work(request.dispatch_id)
         logs = self.place.logs / str(request.workflow_instance_id)
-        for needed in (folder, logs):
-            needed.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return self.types[request.task_type].prepare(request, folder)
+        logs.mkdir(mode=0o700, parents=True, exist_ok=True)
+        kind = self.types[request.task_type]
+        account = None
+        if request.run_as is not None:
+            allowed = self.settings.worker.run_as_allowed
+            account = run_as_account.account(request.run_as, allowed)
+        if account is None:
+            folder = self._work(request.dispatch_id)
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            return kind.prepare(request, folder)
+        folder = self._work(request.dispatch_id, request.run_as)
+        run_as_account.make_folder(folder)
+        launch = kind.prepare(request, folder)
+        log_file = self.place.logs / log_name(
+            request.workflow_instance_id, request.task_instance_id, request.attempt
+        )
+        run_as_account.hand_over(folder, log_file, account)
+        return None if launch is None else run_as_account.as_account(launch, account, request)
 
     def _prepared(self, request: TaskExecuteRequest, launch: Any) -> None:
         problem = ""

@@ -1,7 +1,11 @@
-"""The task type ``shell``: a script, run by the interpreter its first line names, else by bash."""
+"""The task type ``shell``: a script, run by the interpreter its first line names, else by bash.
+
+Or a command: a program and its arguments, started as they are without any shell.
+"""
 
 import os
 import re
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -26,17 +30,17 @@ class Shell:
 
     def prepare(self, request: TaskExecuteRequest, folder: Path) -> Launch | None:
         """The script's process; raises `CannotPrepare` where the system could not start it."""
-        if request.script is None:
-            raise CannotPrepare(f"the shell task {request.task} has no script")
-        file = folder / SCRIPT_FILE
         env = environment(request, folder, self._inherited)
-        try:
+        if request.command:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            _write(file, request.script.encode())
-        except OSError as error:
-            reason = f"{file} cannot be written: {error.strerror}"
-            raise CannotPrepare(reason) from error
-        cwd = _working_folder(request, folder)
+            cwd = working_folder(request, folder)
+            require_program(request.command[0], env["PATH"], cwd)
+            return Launch(request.command, env, cwd)
+        if request.script is None:
+            raise CannotPrepare(f"the shell task {request.task} has neither script nor command")
+        file = folder / SCRIPT_FILE
+        write_script(file, request.script)
+        cwd = working_folder(request, folder)
         interpreter = _interpreter(request.script)
         if interpreter is None:
             return Launch([self._shell, str(file)], env, cwd)
@@ -60,15 +64,33 @@ class Shell:
         return traces.collect(folder, log, exit_code, declared, required)
 
 
-def _write(file: Path, body: bytes) -> None:
-    """Not synced: a power cut that loses the file also ends the attempt."""
+def write_script(file: Path, script: str) -> None:
+    """Not synced: a power cut that loses the file also ends the attempt.
+
+    Makes the folder too. Raises `CannotPrepare`.
+    """
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
-    descriptor = os.open(file, flags, 0o700)
-    with open(descriptor, "wb") as opened:
-        opened.write(body)
+    try:
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with open(os.open(file, flags, 0o700), "wb") as opened:
+            opened.write(script.encode())
+    except OSError as error:
+        raise CannotPrepare(f"{file} cannot be written: {error.strerror}") from error
 
 
-def _working_folder(request: TaskExecuteRequest, folder: Path) -> str:
+def require_program(name: str, search_path: str, cwd: str) -> None:
+    """Raises `CannotPrepare` unless ``name`` is a program: a path, or found in ``search_path``."""
+    if "/" not in name:
+        if shutil.which(name, path=search_path) is None:
+            raise CannotPrepare(f"there is no program {name!r} in the worker's PATH {search_path}")
+        return
+    path = os.path.join(cwd, name)
+    if os.path.isdir(path) or not os.access(path, os.X_OK):
+        why = "is no program: chmod +x it" if os.path.exists(path) else "does not exist"
+        raise CannotPrepare(f"{path} {why} on this worker")
+
+
+def working_folder(request: TaskExecuteRequest, folder: Path) -> str:
     """The attempt's own, or ``working_dir``; a relative one starts where it was submitted.
 
     (A submitted script's loader sets ``working_dir`` to the folder of submission.)

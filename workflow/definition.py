@@ -89,6 +89,10 @@ class Task(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_default
     name: str
     type: str = "shell"
     script: str | None = None
+    command: tuple[str, ...] = ()  # of a shell task, instead of a script: program and arguments
+    file: str | None = None  # of a python task, instead of a script; relative to the submission's
+    python: str | None = None  # its interpreter; None: the worker's own
+    run_as: str | None = None  # the account; None: the worker's own
     depends_on: tuple[str, ...] = ()
     params: dict[str, Scalar | None] = {}  # empty: taken from the workflow's of that name
     env: dict[str, str] = {}

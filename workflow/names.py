@@ -9,6 +9,9 @@ NAME_RULE = "1 to 128 letters, digits, dots, hyphens and underscores (A-Z a-z 0-
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}", re.ASCII)
 VARIABLE_RULE = "1 to 128 letters, digits and underscores, not beginning with a digit"
 
+#: User names as useradd takes them (its NAME_REGEX on Debian), never a number.
+ACCOUNT = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,31}", re.ASCII)
+
 #: A quoted value in a message is cut here: a line of a terminal.
 QUOTED_CHARS_MAX = 60
 

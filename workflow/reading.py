@@ -33,13 +33,14 @@ DEFINITION_FIELDS = Definition.__struct_fields__
 TASK_FIELDS = tuple(name.removesuffix("_ms") for name in Task.__struct_fields__)
 PARAMETER_FIELDS = Parameter.__struct_fields__
 OUTPUT_FIELDS = Output.__struct_fields__
+TEXTS = ("name", "type", "script", "file", "python", "run_as", "worker_group", "working_dir")
 RETRY_FIELDS = ("times", "interval", "backoff", "jitter")
 TIMEOUT_FIELDS = ("after", "strategy")
 PARAMETER_TYPES: tuple[str, ...] = get_args(ParameterType)
 FAILURE_STRATEGIES: tuple[str, ...] = get_args(FailureStrategy)
 TIMEOUT_STRATEGIES: tuple[str, ...] = get_args(TimeoutStrategy)
 #: Fields of the design that a reader of it may try, and that this version has not.
-NOT_YET = frozenset(("schedule", "call", "file", "task_group", "run_as"))
+NOT_YET = frozenset(("schedule", "call", "task_group"))
 
 #: A number without a unit, for the suggestion only.
 _BARE_NUMBER = re.compile(r"\d{1,9}(\.\d{1,3})?")
@@ -108,8 +109,10 @@ class _Reader:
         for name, item in fields.items():
             here = (*path, name)
             match name:
-                case "name" | "type" | "script" | "worker_group" | "working_dir":
-                    read: object = self.text(here, item)
+                case "command":
+                    read: object = self.command(here, item)
+                case _ if name in TEXTS:
+                    read = self.text(here, item)
                 case "depends_on":
                     read = self.depends_on(here, item)
                 case "params":
@@ -184,6 +187,15 @@ class _Reader:
                 default = self.scalar((*here, "default"), fields.get("default"))
                 outputs.append(Output(name, default))
         return tuple(outputs)
+
+    def command(self, path: Path, value: object) -> tuple[str, ...] | None:
+        if isinstance(value, str):
+            suggestion = f"[{', '.join(value.split())}]"[:130]
+            self.wrong(path, "a list of the program and its arguments", value, suggestion)
+            return None
+        words = self.list(path, value) or ()
+        read = [self.text((*path, place), word) for place, word in enumerate(words)]
+        return tuple(word or "" for word in read)
 
     def depends_on(self, path: Path, value: object) -> tuple[str, ...] | None:
         if isinstance(value, str):

@@ -13,7 +13,7 @@ import msgspec
 
 from . import definition as limits
 from .definition import Definition, Output, Parameter, Retry, Task, Timeout
-from .names import NAME, VARIABLE
+from .names import ACCOUNT, NAME, VARIABLE
 
 Schema = dict[str, Any]
 
@@ -43,6 +43,7 @@ VARIABLE_NAME: Schema = {
     "type": "string",
     "pattern": rf"^(?!PATH$|LD_|STENELLA_){VARIABLE.pattern}$",
 }
+ACCOUNT_NAME: Schema = {"type": "string", "pattern": f"^{ACCOUNT.pattern}$"}
 SCALAR_OR_NOTHING: Schema = {"type": ["string", "number", "boolean", "null"]}
 
 
@@ -85,7 +86,23 @@ NOTES: dict[str, tuple[str, Schema]] = {
     "Parameter.max": ("The greatest value, of an integer or number.", {}),
     "Task.name": ("Name of the task, unique in the workflow.", NAMED),
     "Task.type": ("What kind of task it is; `shell` unless said otherwise.", {}),
-    "Task.script": ("What a shell task runs, in bash unless its first line names another.", {}),
+    "Task.script": (
+        "What a shell task runs, in bash unless its first line names another; or a python task.",
+        {},
+    ),
+    "Task.command": (
+        "What a shell task runs instead of a script: a program and its arguments, as they are.",
+        {"minItems": 1},
+    ),
+    "Task.file": (
+        "What a python task runs instead of a script; relative to the folder of submission.",
+        {"minLength": 1},
+    ),
+    "Task.python": (
+        "Interpreter of a python task, as `python3.12` or a path; else the worker's own.",
+        {"minLength": 1},
+    ),
+    "Task.run_as": ("The account that it runs as, where a worker allows it.", ACCOUNT_NAME),
     "Task.depends_on": (
         "Tasks that must have succeeded before this one starts.",
         {"uniqueItems": True, "items": NAMED},
@@ -143,14 +160,27 @@ def _when(field: str, values: list[str], then: Schema) -> Schema:
     return {"if": {"required": [field], "properties": {field: {"enum": values}}}, "then": then}
 
 
+SCRIPT: Schema = {"required": ["script"], "properties": {"script": {"pattern": r"\S"}}}
 #: Struct → rules between its fields.
 RULES: dict[str, list[Schema]] = {
     "Task": [
         {
             "if": {"properties": {"type": {"const": "shell"}}},
-            "then": {"required": ["script"], "properties": {"script": {"pattern": r"\S"}}},
+            "then": {
+                "oneOf": [SCRIPT, {"required": ["command"]}],
+                "properties": dict.fromkeys(("file", "python"), False),
+            },
         },
-        _when("type", ["noop"], {"properties": {"script": False}}),
+        _when(
+            "type",
+            ["python"],
+            {"oneOf": [SCRIPT, {"required": ["file"]}], "properties": {"command": False}},
+        ),
+        _when(
+            "type",
+            ["noop"],
+            {"properties": dict.fromkeys(("script", "command", "file", "python"), False)},
+        ),
     ],
     "Parameter": [
         _when("type", ["integer"], {"properties": {"default": {"type": ["integer", "null"]}}}),

@@ -12,11 +12,18 @@ from .definition import Definition, Output, Parameter, Scalar, Task, Timeout, en
 from .durations import written
 from .findings import Findings, Path
 from .graph import Graph
-from .names import NAME, NAME_RULE, VARIABLE, VARIABLE_RULE, is_reserved, quoted
+from .names import ACCOUNT, NAME, NAME_RULE, VARIABLE, VARIABLE_RULE, is_reserved, quoted
 from .parameters import bad_text, is_storable, unfit, unfit_text
 from .reading import read_definition
 from .references import TIME_PLACEHOLDER, BadReference, Reference, dotted, pieces
 
+#: What may be run, and which of it our own types take; of others any.
+SOURCES = ("script", "command", "file")
+SOURCES_OF: dict[str, tuple[str, ...]] = {
+    "shell": ("script", "command"),
+    "python": ("script", "file"),
+    "noop": (),
+}
 #: A cycle longer than this is shown by its beginning and end.
 CYCLE_NAMES_MAX = 20
 NOT_A_TIME = (
@@ -90,7 +97,7 @@ class _Check:
     def task(self, path: Path, task: Task, known_types: Collection[str] | None) -> None:
         self.name((*path, "name"), task.name)
         self.type((*path, "type"), task.type, known_types)
-        self.script(path, task)
+        self.source(path, task)
         self.retry((*path, "retry"), task)
         self.timeout((*path, "timeout"), task.timeout)
         self.lasting((*path, "delay"), task.delay_ms, 0, limits.DELAY_MS_MAX)
@@ -119,16 +126,58 @@ class _Check:
             message = f"there is no task type {quoted(type_)}; known: {', '.join(known)}"
             self.add(path, "unknown_type", message, self.findings.nearest(type_, known))
 
+    def source(self, path: Path, task: Task) -> None:
+        """What is run: of our own types one of the fields that theirs are, and no other."""
+        given = [name for name in SOURCES if getattr(task, name)]
+        if task.type in SOURCES_OF:
+            takes = SOURCES_OF[task.type]
+            foreign = [name for name in given if name not in takes]
+            foreign += ["python"] if task.python is not None and task.type != "python" else []
+            for name in foreign:
+                does = "does nothing and takes" if task.type == "noop" else "takes"
+                message = f"a {task.type} task {does} no {name}"
+                self.add((*path, name), "unknown_field", message)
+            self.one_source(path, task, [name for name in given if name in takes], takes)
+        self.command(path, task)
+        for name in ("file", "python"):
+            self.path_text((*path, name), getattr(task, name))
+        if task.run_as is not None and not ACCOUNT.fullmatch(task.run_as):
+            message = f"{quoted(task.run_as)} is no name of an account"
+            self.add((*path, "run_as"), "bad_name", message)
+        self.script(path, task)
+
+    def one_source(self, path: Path, task: Task, given: list[str], takes: tuple[str, ...]) -> None:
+        unread = any(self.findings.is_unread((*path, name)) for name in takes)
+        blank = given == ["script"] and not str(task.script).strip()
+        if takes and not unread and (not given or blank):
+            where = path if task.script is None else (*path, "script")
+            message = f"a {task.type} task needs a {' or a '.join(takes)}"
+            self.add(where, "missing_script", message)
+        elif len(given) > 1:
+            message = f"{' and '.join(given)} stand here together: one of them is run"
+            self.add((*path, given[1]), "unknown_field", message)
+
+    def command(self, path: Path, task: Task) -> None:
+        for place, word in enumerate(task.command):
+            here = (*path, "command", place)
+            self.plain_text(here, word)
+            self.misplaced(here, word, "a command")
+            if len(word.encode(errors="replace")) > limits.VARIABLE_BYTES_MAX:
+                message = f"an argument has at most {limits.VARIABLE_BYTES_MAX:,} bytes"
+                self.add(here, "too_large", message)
+        if task.command and not task.command[0].strip():
+            self.add((*path, "command", 0), "empty", "this is to be the name of a program")
+
+    def path_text(self, path: Path, text: str | None) -> None:
+        if text is not None:
+            self.plain_text(path, text)
+            if not text.strip():
+                self.add(path, "empty", "this is to be a path")
+
     def script(self, path: Path, task: Task) -> None:
         here = (*path, "script")
-        unread = self.findings.is_unread(here)
-        if task.type == "shell" and not unread and not (task.script or "").strip():
-            where = path if task.script is None else here
-            self.add(where, "missing_script", "a shell task needs a script")
         if task.script is None:
             return
-        if task.type == "noop":
-            self.add(here, "unknown_field", "a noop task does nothing and takes no script")
         self.plain_text(here, task.script)
         # Characters first: encoding a huge text just to count it would double it.
         if len(task.script) > limits.SCRIPT_BYTES_MAX or (

@@ -110,6 +110,10 @@ def compose(
         kill_grace_ms=kill_grace_ms,
         dry_run=bool(instance.row.dry_run),
         limit_ms=task.timeout.after_ms if task.timeout and task.timeout.fails else 0,
+        command=list(task.command),
+        file=task.file,
+        python=task.python,
+        run_as=task.run_as,
     )
     return request, ""
 

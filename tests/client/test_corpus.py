@@ -17,7 +17,7 @@ from stenella.workflow.schema import NOTES, STRUCTS, document_fields, schema
 
 from .corpus import BAD, GOOD, Bad, suffix
 
-TYPES = frozenset({"shell", "noop"})
+TYPES = frozenset({"shell", "noop", "python"})
 SCHEMA = schema(TYPES)
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.[jy][sa][om][nl]"))
 

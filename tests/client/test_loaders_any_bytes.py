@@ -18,7 +18,7 @@ FRAGMENTS = st.lists(
             *("env", "outputs", "default", ": ", "\n", "\n  - ", "- ", "  ", "{", "}", "[", "]"),
             *(", ", '"', "'", "&a ", "*a", "!!x ", "| ", "\n---\n", "shell", "${a.b}", "$[yy]"),
             *("5", "1e999", "null", "true", "\t", "#STENELLA --", "#!/bin/sh\n", "é", "\0"),
-            *("? ", "%YAML 1.1\n"),
+            *("? ", "%YAML 1.1\n", "[[tasks]]\n", "name = ", '"""', "'''", ".", "1979-05-27"),
         ]
     ),
     max_size=30,
@@ -29,7 +29,7 @@ FRAGMENTS = st.lists(
 @settings(max_examples=400, deadline=None)
 @given(
     data=st.one_of(st.binary(max_size=200), FRAGMENTS),
-    name=st.sampled_from(["x.yaml", "x.json", "x.sh", "x.py", "-"]),
+    name=st.sampled_from(["x.yaml", "x.toml", "x.json", "x.sh", "x.py", "-"]),
 )
 def test_no_bytes_raise_anything_but_a_refusal(data: bytes, name: str) -> None:
     try:

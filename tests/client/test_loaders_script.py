@@ -127,7 +127,7 @@ def test_a_param_of_the_command_line_declares_its_name_and_leaves_the_default() 
     ("line", "rule", "column", "suggestion"),
     [
         ("#STENELLA --nmae x", "unknown_field", 11, "--name"),
-        ("#STENELLA --run-as me", "unknown_field", 11, None),
+        ("#STENELLA --run-as 0", "bad_name", 11, None),
         ("#STENELLA --timeout-strategy fail", "missing_field", 11, None),
         ("#STENELLA --timeout 5", "bad_duration", 11, "5s"),
         ("#STENELLA --priority soon", "wrong_type", 11, None),

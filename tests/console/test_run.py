@@ -24,6 +24,7 @@ from stenella.protocol.commands import (
     Stop,
     Submit,
 )
+from stenella.workflow.definition import decode
 
 from ..client.door import Door, page, result
 from .conftest import Call
@@ -226,6 +227,38 @@ def test_a_script_takes_the_options_of_the_command_line(
     assert b'"times":2' in submit.definition
     assert b'"name":"own"' in submit.definition
     assert submit.params == {"day": "1"}
+
+
+def test_b20_a_command_and_its_arguments_are_a_workflow_of_one_task(call: Call, play: Any) -> None:
+    cluster = play("SUCCESS")
+    words = ["/usr/bin/make", "-j", "$(nproc)", "--json", "-p", "a b"]
+
+    outcome = call("submit", "--retry", 2, "-p", "day=1", "--", *words)
+
+    (submit,) = cluster.submits
+    definition = decode(submit.definition)
+    [task] = definition.tasks
+    assert outcome.code == 0
+    assert (definition.name, task.name, task.command) == ("make", "make", tuple(words))
+    assert (task.working_dir, task.retry.times) == (os.getcwd(), 2)
+    assert (submit.params, submit.dry_run) == ({"day": "1"}, False)
+
+
+def test_a_dry_run_is_asked_for(call: Call, play: Any, file: Path) -> None:
+    cluster = play("SUCCESS")
+
+    assert call("run", file, "-p", "day=1", "--dry-run").code == 0
+    assert call("submit", "--dry-run", "--", "ls").code == 0
+    assert [submit.dry_run for submit in cluster.submits] == [True, True]
+    assert len({submit.digest for submit in cluster.submits}) == 2
+
+
+@pytest.mark.parametrize("words", [[], ["x.yaml", "--", "ls"], ["--"]])
+def test_what_to_run_is_one_file_or_one_command(call: Call, words: list[str]) -> None:
+    outcome = call("submit", *words)
+
+    assert outcome.code == 2
+    assert "command" in outcome.err
 
 
 def test_options_of_scripts_are_refused_for_other_files(call: Call, file: Path) -> None:

@@ -142,3 +142,27 @@ def test_a_folder_that_cannot_be_made_is_told(shell: Shell, tmp_path: Path) -> N
 
     with pytest.raises(CannotPrepare, match="work/script cannot be written: File exists"):
         shell.prepare(request(), tmp_path / "work")
+
+
+def test_b20_a_command_gets_its_arguments_as_they_are(tmp_path: Path) -> None:
+    words = ["printf", "%s|", "a b", "$HOME", "$(id)", "; ls", "'\"", "*", "", "-n", "é\n"]
+
+    code, log, _ = attempt(Shell(ENVIRON), request(None, command=words), tmp_path)
+
+    assert (code, log) == (0, "".join(f"{word}|" for word in words[2:]))
+
+
+@pytest.mark.parametrize(
+    ("command", "why"),
+    [
+        (["no-such-program"], "there is no program 'no-such-program' in the worker's PATH"),
+        (["/etc/passwd"], "/etc/passwd is no program: chmod"),
+        (["./none"], "/none does not exist on this worker"),
+        (["/tmp"], "/tmp is no program"),
+    ],
+)
+def test_b34_a_command_that_cannot_be_started_is_told_before(
+    command: list[str], why: str, tmp_path: Path
+) -> None:
+    with pytest.raises(CannotPrepare, match=why):
+        Shell(ENVIRON).prepare(request(None, command=command), tmp_path)

@@ -21,7 +21,7 @@ from stenella.workflow.definition import (
 from stenella.workflow.findings import PROBLEMS_MAX, Findings
 from stenella.workflow.validation import check, validate
 
-TYPES = frozenset({"shell", "noop", "python"})
+TYPES = frozenset({"shell", "noop", "python", "theirs"})
 
 
 def problems(document: object) -> list[Problem]:
@@ -343,8 +343,9 @@ def test_a_message_cannot_harm_a_terminal() -> None:
     assert len(problem.message) < 250
 
 
-def test_a_type_of_somebody_else_may_have_a_script_or_none() -> None:
-    tasks = [{"name": "a", "type": "python"}, {"name": "b", "type": "python", "script": "x"}]
+def test_a_type_of_somebody_else_may_have_what_it_likes_to_run() -> None:
+    ways: list[dict[str, object]] = [{}, {"script": "x"}, {"file": "x", "command": ["y"]}]
+    tasks = [{"name": f"t{n}", "type": "theirs", **way} for n, way in enumerate(ways)]
 
     assert found(workflow(*tasks)) == []
 
