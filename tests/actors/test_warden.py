@@ -1,6 +1,12 @@
 """The rules of a warden for one attempt: messages in, the exact list of effects out."""
 
-from stenella.actors.worker.warden import FORGOTTEN_MAX, SWEEP_PAUSES_MS, TOMBSTONES_MAX
+from stenella.actors.worker.warden import (
+    FORGOTTEN_MAX,
+    SWEEP_PAUSES_MS,
+    TOMBSTONES_MAX,
+    Fields,
+    Warden,
+)
 
 from .warden_messages import (
     BEGUN,
@@ -190,3 +196,48 @@ def test_what_cannot_be_killed_is_told_once_and_tried_every_second() -> None:
     expected = [again(number, pause) for number, pause in enumerate(pauses, start=1)]
     expected.insert(len(SWEEP_PAUSES_MS) - 1, tell("kill_failed", pids=[99]))
     assert seen == expected
+
+
+# --- limits --------------------------------------------------------------------------------------
+
+LIMITED = start() | {"limit_ms": 700, "grace_ms": 900}
+OVER = {"do": "limit_over", "dispatch_id": 7}
+
+
+def limited(*more: Fields) -> Warden:
+    """One attempt runs that has a limit."""
+    return played({"do": "open"}, hello(), LIMITED, spawned(), *more)
+
+
+def test_a_limit_counts_from_the_begin_and_is_called_off_at_the_exit() -> None:
+    warden = played({"do": "open"}, hello(), LIMITED)
+
+    assert ("limit", 7, 700) in warden.receive(spawned())
+    assert ("limit", 7, None) in warden.receive(exited())
+
+
+def test_at_the_limit_it_is_killed_with_the_grace_it_came_with() -> None:
+    grace = ("timer", 900, {"do": "grace_over", "dispatch_id": 7})
+
+    assert limited().receive(OVER) == [("signal", 7, 99), grace]
+
+
+def test_the_intent_of_a_limit_decides_whatever_the_code_says() -> None:
+    warden = limited(OVER, {"do": "signalled", "dispatch_id": 7}, exited(0))
+
+    assert warden.receive(swept(1)) == ended_effects(intent="timeout")
+
+
+def test_what_a_person_asked_for_first_stays_the_cause() -> None:
+    warden = limited(kill(intent="person"), {"do": "signalled", "dispatch_id": 7})
+
+    assert warden.receive(OVER) == []
+    warden.receive(exited(None, 15))
+    effects = warden.receive(swept(1))
+    assert effects[0] == ("record", effects[0][1])
+    assert effects[0][1]["intent"] == "person"
+
+
+def test_a_limit_that_is_over_when_it_has_ended_changes_nothing() -> None:
+    assert limited(exited(0)).receive(OVER) == []
+    assert limited(exited(0), swept(1)).receive(OVER) == []

@@ -27,9 +27,11 @@ INVARIANTS = {
     "I19": "nothing starts after a stop is on disk",
     "I20": "an attempt is over only when nothing of it is left",
     "I21": "a child gets exactly the committed outputs of its parents",
+    "I22": "nothing runs longer than its limit and the grace, nothing is ended or warned of early",
     "I23": "an instance ends if and only if its tasks have, and as they have",
     "I24": "after a failure END starts nothing, CONTINUE leaves nothing out that could run",
     "I28": "no worker has more than its slots",
+    "I29": "what is more urgent goes first, unless the other has waited long enough",
     "I32": "what was offered to an actor is received, waits, or was refused with a reason",
     "I33": "only the worker that has an attempt changes it",
     "I34": "waits do not depend on wall clocks",
@@ -71,6 +73,5 @@ FAULTS = {
 #: Numbers that are asked for and wait for the feature they belong to.
 AWAITED = {
     "I14": "leases: a worker without contact stops its attempts by itself",
-    "I22": "time limits",
     "F33": "a cloned worker",
 }

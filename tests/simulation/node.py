@@ -54,6 +54,7 @@ class Node(OsProcess):
         self.cycling = False
         self.alarm_ms: int | None = None
         self.idle_cycles = 0
+        self.risen_ms = 0  # when this life began, world
 
     # --- what a role adds -------------------------------------------------------------------------
 
@@ -95,6 +96,7 @@ class Node(OsProcess):
         self.turn = self.world.parts.turn(self.name, self.mailboxes.actors, limits, **numbers)
         self.mailboxes.watch(self.turn)
         self.alive, self.stopping = True, False
+        self.risen_ms = self.world.now_ms
         self.jobs, self.working, self.stalled_until_ms = deque(), False, 0
         self.cycling, self.alarm_ms, self.idle_cycles = False, None, 0
         self.note("starts", f"life {self.life}")

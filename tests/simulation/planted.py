@@ -24,6 +24,7 @@ from .bugs import master as in_master
 from .bugs import worker as in_worker
 from .parts import Parts
 from .planted_kills import PLANTED_KILLS
+from .planted_time import PLANTED_TIME
 
 PLANTED = [
     Bug("ack before commit", "I6", Parts(turn=turn.AcksBeforeCommit), SLOW_DISK),
@@ -146,4 +147,5 @@ PLANTED = [
         CALM | SLOW_FILES | {"stops": 1.0},
     ),
     *PLANTED_KILLS,
+    *PLANTED_TIME,
 ]

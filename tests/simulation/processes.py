@@ -80,6 +80,7 @@ class Processes:
         hold("§5 never_began is a promise", self.never.get(dispatch_id) != self.world.master.life)
         hold("I15 an end is final", dispatch_id not in self.rows.ends_by_dispatch)
         self.spawned[number, attempt] = start
+        self.rows.limits.on_spawn(process)
         living.append(process)
         running = [p for p in node.machine.processes.values() if p.main]
         hold("I28 slots", len(running) <= node.slots_max)
@@ -99,6 +100,10 @@ class Processes:
             if dispatch_id in self.ended or dispatch_id in self.lost:
                 raise Violation("§6 one end", f"{record} after {self.ended.get(dispatch_id)}")
             self.ended[dispatch_id] = record
+            placed = self.rows.dispatches[dispatch_id]
+            start = self.spawned.get((placed["task_instance_id"], placed["attempt"]))
+            if start is not None:
+                self.rows.limits.on_record(record, start)
         elif phase == "lost":
             self.lost[dispatch_id] = None
 

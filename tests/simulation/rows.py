@@ -16,6 +16,8 @@ from stenella.workflow.definition import Definition
 from stenella.workflow.graph import Graph
 
 from .fold import Control, control, fold
+from .limits import Limits
+from .queue_order import QueueOrder
 from .said import Said
 from .staff import Staff
 from .story import Violation
@@ -63,6 +65,9 @@ class Rows:
         self.just_ended: list[Fields] = []  # instances that became final in the last commit
         self.staff = Staff(self)
         self.waits = Waits(world)
+        self.limits = Limits(self)
+        self.order = QueueOrder(self)
+        self.instances_now: dict[int, Fields] = {}  # as the commit has them that is looked at
         self.said = Said()
         self.versions: dict[str, tuple[Definition, Graph]] = {}
 
@@ -106,6 +111,7 @@ class Rows:
             new.append(event)
             self.world.trace.add(self.world.now_ms, "database", "commits", event)
         instances = {row["id"]: dict(row) for row in self.read("SELECT * FROM workflow_instance")}
+        self.instances_now = instances
         stopped = [n for n, row in self.instances.items() if row["state"] == W.READY_STOP]
         failed = [n for n, row in self.instances.items() if self._ends_on_failure(row)]
         for found in self.read("SELECT * FROM task_instance"):
@@ -118,6 +124,9 @@ class Rows:
         for number in events:
             raise Violation("I3 an event for each change", f"{events[number]}", number)
         self._check_instances(instances)
+        for event in new:
+            self.limits.look(Event(event["event"]), event)
+            self.order.look(Event(event["event"]), event)
         self.staff.look(new)
         for worker, latest in self.staff.before.items():
             self.lives[worker] = int(latest["boot"].split("-")[-2])
@@ -275,6 +284,7 @@ class Rows:
             if row["state"] in WORKFLOW_FINAL:
                 self.just_ended.append(row)
             self._check_end(row)
+            self.limits.look_at_instance(row)
         for number in self.acknowledged:
             if number not in instances:
                 raise Violation("I1 no lost submission", f"instance {number}")
@@ -308,6 +318,7 @@ class Rows:
 
     def at_end(self) -> None:
         """Nothing was left out that could run, and nothing that was written has been rewritten."""
+        self.limits.at_end()
         for instance in self.instances.values():
             self._check_left_out(instance)
         for (number, attempt), event in self.ends.items():

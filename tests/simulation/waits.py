@@ -1,4 +1,4 @@
-"""Waits for a next attempt, measured by the world's time: no wall clock makes them shorter."""
+"""Waits for a next attempt or a delay, by the world's time: no wall clock makes them shorter."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -19,19 +19,22 @@ class Waits:
     def __init__(self, world: "World") -> None:
         self.world = world
         self.thought_ms: dict[int, int] = {}  # the master's wall clock in a turn → world's time
+        self.clock_ms: dict[int, int] = {}  # → the master's monotonic clock
         self.since: dict[int, tuple[int, int, int]] = {}  # task → master's life, world's time, wait
 
     def on_think(self) -> None:
         """The master thinks a turn."""
-        self.thought_ms[self.world.master.wall_ms()] = self.world.now_ms
+        master = self.world.master
+        self.thought_ms[master.wall_ms()] = self.world.now_ms
+        self.clock_ms[master.wall_ms()] = master.now_ms()
 
     def look(self, kind: Event, event: Fields) -> None:
         """An event is on disk. Raises `Violation`."""
         number, life = event["task_instance_id"], self.world.master.life
-        if kind is Event.SUBMIT and event["eligible_at"]:
+        if kind in (Event.SUBMIT, Event.DELAY) and event["eligible_at"]:
             wait_ms = event["eligible_at"] - event["at"]
             self.since[number] = (life, self.thought_ms[event["at"]], wait_ms)
-        elif kind is Event.DISPATCH and number in self.since:
+        elif kind in (Event.DISPATCH, Event.DUE) and number in self.since:
             asked_by, began_ms, wait_ms = self.since.pop(number)
             if asked_by != life and self.world.options.clock_jump_ms:
                 return  # a later life has the wall clock only
