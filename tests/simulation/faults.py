@@ -7,7 +7,11 @@ until the world heals.
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from stenella.protocol.codec import encode_frames
+from stenella.protocol.commands import TaskExecuteResponse
+
 from .network import BOTH, TO_GUEST, TO_MASTER, Guest
+from .node import CLUSTER
 
 if TYPE_CHECKING:
     from .node import Node
@@ -155,10 +159,41 @@ def flap(world: "World") -> None:
         world.after(1_000 * second, come_and_go)
 
 
+def forge(world: "World") -> None:
+    """A worker, with its own good key, reports the failure of another's attempt."""
+    forger = world.random.choice(world.workers)
+    rows = world.checkers.rows
+    live = [row for row in rows.tasks.values() if row["worker"] not in (None, forger.name)]
+    if not live or not forger.alive:
+        return
+    row = world.random.choice(live)
+    names = ("workflow_instance_id", "attempt", "dispatch_id")
+    lie = TaskExecuteResponse(
+        task_instance_id=row["id"],
+        **{name: row[name] for name in names},
+        epoch=world.master.life,
+        seq=row["seq"] + 1,
+        status="FAILURE",
+        exit_code=1,
+        reason="exit_nonzero",
+        message="forged",
+        start_time=None,
+        end_time=forger.wall_ms(),
+        host=forger.name,
+        pid=1,
+        log="",
+        outputs={},
+        tail="",
+    )
+    for body in encode_frames(CLUSTER, forger.name, forger.boot, [lie]):
+        world.network.to_master(forger, body)
+
+
 BY_THEMSELVES: dict[str, Callable[["World"], None]] = {
     "cut_interval_ms": cut,
     "partition_ms": partition,
     "clog_ms": swizzle,
+    "forge_ms": forge,
     "herd_ms": break_all,
     "clock_jump_ms": jump,
     "shutdowns": shut_down,

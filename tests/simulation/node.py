@@ -18,7 +18,7 @@ from stenella.protocol.commands import (
     WorkerRegister,
     WorkerWelcome,
 )
-from stenella.protocol.rows import Batch
+from stenella.protocol.rows import Batch, CommitFinal
 
 from .mailboxes import Mailboxes
 from .os_process import Crash, OsProcess
@@ -302,13 +302,19 @@ class Node(OsProcess):
             self.stalled_until_ms = self.world.now_ms + random.randint(1, STALL_MS_MAX)
         self._write(job, RETRY_MS_MIN)
 
+    def _commit(self, batch: Batch) -> None:
+        try:
+            self.commit(batch)
+        except CommitFinal as error:
+            raise Violation("§4 what is thought can be written", f"{error}") from error
+
     def _write(self, batch: Batch, pause_ms: int) -> None:
         assert self.turn is not None
         unknown = self.world.random.random() < self.world.weather.commit_unknown
         stalled_until_ms = max(self.stalled_until_ms, self.disk_full_until_ms)
         stalled = self.world.now_ms < stalled_until_ms and not self.world.healing
         if unknown and not stalled:
-            self.commit(batch)
+            self._commit(batch)
             self.gap("the commit is said to have failed")
         if unknown or stalled:
             self.turn.failed(self.now_ms())
@@ -317,7 +323,7 @@ class Node(OsProcess):
             self.later(pause_ms, lambda: self._write(batch, again_ms), in_thread=True)
             return
         self.jobs.popleft()
-        self.commit(batch)
+        self._commit(batch)
         self.gap("the commit is known")
         self.soon(1, self._committed)
 

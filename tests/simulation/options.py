@@ -13,7 +13,7 @@ from typing import Any
 #: What heals; the rest is what the cluster is.
 WEATHER = (
     *("loss", "repeats", "delay_ms_max", "fifo", "ghosts", "cut_interval_ms", "partition_ms"),
-    *("clog_ms", "herd_ms", "queue_max", "crash_point", "crash_at", "crash_judging"),
+    *("clog_ms", "forge_ms", "herd_ms", "queue_max", "crash_point", "crash_at", "crash_judging"),
     *("master_crash_ms", "worker_crash_ms", "warden_crash_ms", "reboot_ms", "blackout_ms"),
     *("down_ms_max", "freeze_ms", "block_ms", "child_kill_ms", "shutdowns"),
     *("commit_ms_max", "commit_slow", "commit_stall", "commit_unknown", "commit_final"),
@@ -69,6 +69,7 @@ class Options:
     cut_ms_max: int = 8_000
     partition_ms: int = 0  # interval: the master is cut off from all
     clog_ms: int = 0  # interval: connections stand still one by one, and go on in another order
+    forge_ms: int = 0  # interval: a worker speaks of another's attempt
     herd_ms: int = 0  # interval: all connections break at once
     # processes
     crash_point: float = 0.0  # at each gap between two effects
@@ -173,6 +174,7 @@ DRAWN: dict[str, Draw] = {
     "cut_ms_max": some(1_000, 15_000),
     "partition_ms": kind(0.15, 10_000, 30_000),
     "clog_ms": kind(0.15, 10_000, 30_000),
+    "forge_ms": kind(0.1, 2_000),
     "herd_ms": kind(0.1, 3_000, 15_000),
     # processes
     "crash_point": kind(0.3, 0.002, 0.01),

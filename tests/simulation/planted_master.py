@@ -8,6 +8,7 @@ from stenella.actors.base import Context
 from stenella.actors.master.capacity import Slots
 from stenella.actors.master.dispatcher import Dispatcher
 from stenella.actors.master.event_persister import EventPersister
+from stenella.actors.master.gateway import Gateway
 from stenella.actors.master.registry import Registry
 from stenella.actors.master.workflow_executor import WorkflowExecutor
 
@@ -80,6 +81,59 @@ class JudgesEveryListing(Registry):
         if known is not None:
             known.boot = ""
         super()._register(register, ctx)
+
+
+class AnswersAgain(Gateway):
+    """A request that was carried out is carried out again."""
+
+    def _judge_intent(self, loaded: Any, ctx: Context) -> None:
+        super()._judge_intent(msgspec.structs.replace(loaded, rows=[]), ctx)
+
+
+class TakesAnybodysWord(EventPersister):
+    """Whoever says something of an attempt is believed."""
+
+    def _judge_callback(
+        self, callback: Any, row: Any, peer: bytes, sender: str, ctx: Context
+    ) -> None:
+        super()._judge_callback(callback, row, peer, row.worker, ctx)
+
+
+class StopsOnlyWhatRuns(EventPersister):
+    """What waits for its turn is neither killed nor placed."""
+
+    def _kill(self, row: Any, reason: str, ctx: Context) -> None:
+        if row.worker is not None:
+            super()._kill(row, reason, ctx)
+
+
+class BelievesAbandonedAfterReboots(EventPersister):
+    """What a worker calls abandoned was never begun, whatever the power cut took."""
+
+    def _judge_listed(self, row: Any, report: Any, judge: Any) -> Any:
+        return super()._judge_listed(
+            row, report, msgspec.structs.replace(judge, known_journal=True)
+        )
+
+
+class HaltsAtAnyFailure(WorkflowExecutor):
+    def _count_failure(self, live: Any, node: int, state: Any, ctx: Context) -> None:
+        super()._count_failure(live, node, state, ctx)
+        if live.row.id in self.live and not live.stopping:
+            self._halt(live, "failure_strategy", ctx)
+
+
+class ForgetsAChild(WorkflowExecutor):
+    def _advance(self, live: Any, ctx: Context) -> None:
+        if len(live.ready) > 1:
+            live.ready.pop()
+        super()._advance(live, ctx)
+
+
+class MakesChildrenTwice(WorkflowExecutor):
+    def _advance(self, live: Any, ctx: Context) -> None:
+        live.ready.extend(list(live.ready)[:1])
+        super()._advance(live, ctx)
 
 
 class NeedsOneParent(WorkflowExecutor):

@@ -9,6 +9,7 @@ from stenella.actors.worker.callback_sender import CallbackSender
 from stenella.actors.worker.executor import Executor
 from stenella.actors.worker.retry_reporter import RetryReporter
 from stenella.actors.worker.warden import Warden
+from stenella.protocol.commands import TaskExecuteRequest
 
 
 class NeverRepeats(RetryReporter):
@@ -60,6 +61,33 @@ class TakesBackWhatItCalledRunning(Executor):
     def _is_untouched(self, attempt: Any) -> bool:
         unbegun = attempt.row.phase == "accepted" and attempt.request is not None
         return unbegun and attempt.launch is None
+
+
+class ObeysFormerMasters(Executor):
+    """A request of an older epoch is as good as any."""
+
+    def receive(self, message: Any, ctx: Context) -> None:
+        if isinstance(message, TaskExecuteRequest) and message.epoch < self.epoch:
+            self._answer(message, ctx)
+        else:
+            super().receive(message, ctx)
+
+
+class KeepsWhatIsOver(Executor):
+    def _forget(self, dispatch_id: int, ctx: Context) -> None:
+        self.attempts.pop(dispatch_id, None)
+
+
+class BelievesTheClock(Executor):
+    """An end is when the wall clock says so, though it may have been set back."""
+
+    def _report_end(self, attempt: Any, *args: Any) -> None:
+        start, attempt.row.start_time = attempt.row.start_time, None
+        attempt.ended = attempt.ended | {
+            "end_time": min(attempt.ended["end_time"], args[-1].wall_ms)
+        }
+        super()._report_end(attempt, *args)
+        attempt.row.start_time = start
 
 
 class CallsAdoptedOnesAbandoned(Executor):
