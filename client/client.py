@@ -144,7 +144,7 @@ class Instance:
         ``timeout`` in seconds; raises `WaitTimeout` after it, the instance goes on. Outlives
         restarts of the master.
         """
-        for _page in self._client.changes(self.id, timeout):
+        for _page in self._client.changes(self.id, timeout, until_end=True):
             pass
         return self._client.show(self.id)
 

@@ -126,12 +126,15 @@ class Reads:
         page: dict[str, Any] = self._requester.ask(request, InstancePage).page
         return page
 
-    def watch(self, workflow_instance_id: int, after: int, wait_s: float) -> dict[str, Any]:
+    def watch(
+        self, workflow_instance_id: int, after: int, wait_s: float, until_end: bool = False
+    ) -> dict[str, Any]:
         """What changed after event ``after``: at once, or when something does, or when ``wait_s``
         (10 s at most) is over.
 
         ``{"instance": …, "counts": {state: n}, "tasks": […], "last": event}``; ``instance`` is
-        None where nothing has changed. Raises `NotFound`.
+        None where nothing has changed. ``until_end``: of its end only, and without tasks.
+        Raises `NotFound`.
         """
         wait_s = min(wait_s, WATCH_S_MAX)
         request = InstanceWatch(
@@ -139,11 +142,16 @@ class Reads:
             workflow_instance_id=workflow_instance_id,
             after=after,
             wait_ms=round(wait_s * 1000),
+            until_end=until_end,
         )
         return self._requester.ask(request, InstanceChanged, answered_after_s=wait_s).page
 
     def changes(
-        self, workflow_instance_id: int, timeout_s: float | None, tick_s: float = WATCH_S_MAX
+        self,
+        workflow_instance_id: int,
+        timeout_s: float | None,
+        tick_s: float = WATCH_S_MAX,
+        until_end: bool = False,
     ) -> Iterator[dict[str, Any]]:
         """Answers of `watch`, one at least every ``tick_s``, until the instance has ended; the last
         one is of its end. Raises `WaitTimeout` after ``timeout_s``; the instance goes on.
@@ -156,7 +164,8 @@ class Reads:
         after = 0
         while True:
             asked = time.monotonic()
-            page = self.watch(workflow_instance_id, after, min(tick_s, max(0.0, deadline - asked)))
+            wait_s = min(tick_s, max(0.0, deadline - asked))
+            page = self.watch(workflow_instance_id, after, wait_s, until_end)
             yield page
             if page["instance"] is not None and is_final(page["instance"]):
                 return

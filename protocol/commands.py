@@ -330,11 +330,15 @@ class DefinitionRead(Request, frozen=True):
 
 
 class InstanceWatch(Request, frozen=True):
-    """Long poll: answered when anything of the instance changed after event ``after``."""
+    """Long poll: answered when anything of the instance changed after event ``after``.
+
+    ``until_end``: only when it has ended, and without tasks; for who waits and does not look.
+    """
 
     workflow_instance_id: Id
     after: Id
     wait_ms: Id
+    until_end: bool = False
 
 
 class LogRead(Request, frozen=True):

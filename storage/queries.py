@@ -92,6 +92,7 @@ class Queries:
             "task_by_name": self.task_by_name,
             "trace": self.trace,
             "changes": self.changes,
+            "ended": self.ended,
             "log_place": self.log_place,
             "dead_letters": self.dead_letters,
         }
@@ -254,6 +255,14 @@ class Queries:
             "tasks": [task_document(row) for row in tasks],
             "last": last,
         }
+
+    def ended(self, workflow_instance_id: int, after: int) -> Document | None:
+        """As `changes`, of the instance alone."""
+        with self._snapshot():
+            found = self._instance(workflow_instance_id)
+        if found is None:
+            return None
+        return {"instance": instance_document(found), "counts": {}, "tasks": [], "last": after}
 
     def log_place(self, task_instance_id: int, attempt: int) -> Document | None:
         """Which worker has the log of an attempt (0: the current one); None: no such attempt.

@@ -133,6 +133,7 @@ class Gateway:
         self.watched: dict[int, int] = {}  # instance → open watches of it
         #: Instances with a `TellWhenOnDisk` under way → whether they were touched again since.
         self.touched: dict[int, bool] = {}
+        self.ended: dict[int, bool] = {}  # watched ones that ended; the news is not yet on disk
         self.leaving_idle = False  # nobody is answered: who comes now starts a cluster afresh
         self.shutting_down = False
         self.look_ms: int | None = None  # when the timer fires that looks at what waits
@@ -193,6 +194,8 @@ class Gateway:
                 self._take_relayed(message, ctx)
             case InstanceTouched():
                 self._touch(message.workflow_instance_id, ctx)
+                if message.ended and message.workflow_instance_id in self.touched:
+                    self.ended[message.workflow_instance_id] = True
             case OnDisk():
                 self._look_again(message.about, ctx)
             case Timer():
@@ -355,7 +358,7 @@ class Gateway:
         match request:
             case InstanceWatch():
                 opened.querying = False
-                if document["tasks"] or _is_first(request) or _is_final(document):
+                if _is_news(request, document):
                     ctx.tell("event_persister", TellWaits(answer.token, document))
                 else:
                     self._arm(ctx)
@@ -396,7 +399,8 @@ class Gateway:
     def _ask_changes(self, opened: Open, ctx: Context) -> None:
         request: InstanceWatch = opened.request
         opened.querying, opened.stale = True, False
-        ctx.query("changes", request.request_id, request.workflow_instance_id, request.after)
+        name = "ended" if request.until_end else "changes"
+        ctx.query(name, request.request_id, request.workflow_instance_id, request.after)
 
     def _touch(self, workflow_instance_id: int, ctx: Context) -> None:
         """A reader would not see it yet: look when it is on disk."""
@@ -409,6 +413,8 @@ class Gateway:
     def _look_again(self, workflow_instance_id: int, ctx: Context) -> None:
         if self.touched.pop(workflow_instance_id):
             self._touch(workflow_instance_id, ctx)
+        elif self.ended.pop(workflow_instance_id, False):
+            self.looked_ms = ctx.now_ms - WATCH_MS_MIN  # an end is seen at once
         for opened in self.open.values():
             if opened.watches(workflow_instance_id):
                 opened.stale = True
@@ -560,7 +566,7 @@ def _asks(request: Any, query: str) -> bool:
     """Whether a request of this kind is answered by that query."""
     match request:
         case InstanceWatch():
-            return query == "changes"
+            return query == ("ended" if request.until_end else "changes")
         case InstanceRead():
             return query == "instance_page"
         case InstanceList():
@@ -573,9 +579,8 @@ def _asks(request: Any, query: str) -> bool:
             return query == "trace"
 
 
-def _is_first(request: InstanceWatch) -> bool:
-    return request.after == 0
-
-
-def _is_final(document: dict[str, Any]) -> bool:
-    return document["instance"]["end_time"] is not None
+def _is_news(request: InstanceWatch, document: dict[str, Any]) -> bool:
+    """Whether the watch is to be answered with it."""
+    if document["instance"]["end_time"] is not None:
+        return True
+    return not request.until_end and (bool(document["tasks"]) or request.after == 0)

@@ -75,6 +75,7 @@ class InstanceTouched(Message, frozen=True):
     """workflow_executor, event_persister → gateway: there is something new to watch."""
 
     workflow_instance_id: int
+    ended: bool = False
 
 
 class LiveInstances(Message, frozen=True):

@@ -414,7 +414,7 @@ class WorkflowExecutor:
         self.limits.cancel(row.id)
         ctx.tell("event_persister", EndInstance(row.id))
         ctx.tell("gateway", LiveInstances(len(self.live)))
-        ctx.tell("gateway", InstanceTouched(row.id))
+        ctx.tell("gateway", InstanceTouched(row.id, ended=True))
 
     # --- recovery -------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from stenella.actors.base import Leave, Loaded, OnDisk, Queried, TellWhenOnDisk, Timer, Withdraw
@@ -379,6 +380,28 @@ def test_a_change_is_shown_soon_and_at_most_ten_times_a_second() -> None:
     assert 0 <= wait_ms <= WATCH_MS_MIN
     ctx.wait(wait_ms)
     assert of(ctx.give(made, Timer("waiting")), "query") == [4]
+
+
+def test_an_end_is_shown_at_once_however_short_the_last_look_is_ago() -> None:
+    ctx = Recorder()
+    made = gateway(ctx, watch(), changes(), OnDisk(7), Timer("waiting"), changes())
+    ctx.give(made, InstanceTouched(7, ended=True))
+
+    assert of(ctx.give(made, OnDisk(7)), "set_timer") == [0]
+
+
+def test_who_waits_for_the_end_hears_of_nothing_else() -> None:
+    ctx = Recorder()
+    asks = InstanceWatch(
+        request_id="r", workflow_instance_id=7, after=0, wait_ms=9_000, until_end=True
+    )
+    made = gateway(ctx)
+
+    assert ("query", "ended", "r", 7, 0) in ctx.give(made, asks, CLIENT)
+    running = msgspec.structs.replace(changes(), name="ended")
+    assert of(ctx.give(made, running), "tell") == []
+    over = msgspec.structs.replace(changes(end_time=1.0), name="ended")
+    assert of(ctx.give(made, over), "tell") == [TellWaits("r", over.document)]
 
 
 # --- leaving unused ------------------------------------------------------------------------------

@@ -225,7 +225,11 @@ class Client:
         """Until the instance has ended."""
         wait_ms = self.world.random.choice((1_000, WATCH_MS))
         request = InstanceWatch(
-            request_id=self._id("watch"), workflow_instance_id=number, after=after, wait_ms=wait_ms
+            request_id=self._id("watch"),
+            workflow_instance_id=number,
+            after=after,
+            wait_ms=wait_ms,
+            until_end=number % 3 == 0,
         )
 
         def look(answer: Command) -> None:

@@ -267,6 +267,16 @@ def test_changes_after_an_event_are_the_tasks_it_and_later_ones_touched(store: S
     assert (whole["last"], part["last"]) == (3, 3)
 
 
+def test_the_end_of_an_instance_is_told_without_its_tasks(store: Store) -> None:
+    store.write(version(), instance(), task(1), event(1))
+
+    found = store.queries.ended(1, 0)
+
+    assert found is not None
+    assert (found["instance"], found["tasks"]) == (store.queries.instances(1, 2)[0], [])
+    assert store.queries.ended(7, 0) is None
+
+
 def test_changes_go_on_page_by_page_and_then_say_nothing_new(store: Store) -> None:
     store.write(version(), instance(), task(1), task(2), event(1), event(1), event(2))
     after, pages = 0, []
