@@ -118,6 +118,14 @@ class PeerLost(msgspec.Struct, frozen=True):
     peer: bytes
 
 
+class WardenGone(msgspec.Struct, frozen=True):
+    """Answer to `WatchWarden`: that warden is no more, nor anything that carries its marks."""
+
+    worker: str
+    pid: int
+    start_ticks: int
+
+
 class LinkChanged(msgspec.Struct, frozen=True):
     """A worker's link to its master went up or down."""
 
@@ -213,6 +221,15 @@ class ToWarden(Effect, frozen=True):
     """A message for the warden, in order with the others. → `WardenSaid`."""
 
     message: dict[str, Any]
+
+
+class WatchWarden(Effect, frozen=True):
+    """Watch a worker's warden on the master's own machine, instead of an earlier one of that
+    worker. → `WardenGone`, once; at once if there is no such process."""
+
+    worker: str
+    pid: int
+    start_ticks: int
 
 
 class TellWhenOnDisk(Effect, frozen=True):

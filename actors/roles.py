@@ -9,6 +9,7 @@ from .base import Actor
 from .master.dispatcher import Dispatcher
 from .master.event_persister import EventPersister
 from .master.gateway import Gateway
+from .master.liveness import Terms
 from .master.registry import Registry
 from .master.workflow_executor import WorkflowExecutor
 from .worker.callback_sender import CallbackSender
@@ -67,17 +68,18 @@ def master_actors(
     epoch: int,
     endpoint: str,
     pid: int,
-    heartbeat_ms: int,
+    terms: Terms,
     kill_grace_ms: int,
+    failover_max: int,
     linger_ms: int | None = None,
 ) -> dict[str, Actor]:
     """The actors of a master, in the order in which they are started."""
     return {
         "gateway": Gateway(master, endpoint, pid, linger_ms),
         "workflow_executor": WorkflowExecutor(master, epoch),
-        "event_persister": EventPersister(master, epoch, kill_grace_ms),
+        "event_persister": EventPersister(master, epoch, kill_grace_ms, failover_max),
         "dispatcher": Dispatcher(epoch),
-        "registry": Registry(master, epoch, heartbeat_ms),
+        "registry": Registry(master, epoch, terms),
     }
 
 

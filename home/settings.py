@@ -43,6 +43,8 @@ class ClusterSettings(Section, frozen=True):
     """What all nodes must agree on."""
 
     heartbeat_s: Annotated[float, msgspec.Meta(ge=0.05, le=60)]
+    lease_s: Annotated[float, msgspec.Meta(ge=1, le=86_400)]
+    fence_grace_s: Annotated[float, msgspec.Meta(ge=0.2, le=3_600)]
 
 
 class NodeSettings(Section, frozen=True):
@@ -80,6 +82,7 @@ class TaskSettings(Section, frozen=True):
     """What holds for a task that does not say otherwise."""
 
     kill_grace_s: Annotated[float, msgspec.Meta(ge=0, le=86_400)]
+    failover_max: Annotated[int, msgspec.Meta(ge=0, le=1_000)]
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -122,11 +125,22 @@ def load(home: Home | None, environ: Mapping[str, str] = os.environ) -> Settings
     if reader.problems:
         raise reader.refusal()
     values = reader.values
+    _judge_lease(values, reader.origins)
     sections: dict[str, Any] = {
         section: struct(**{name: values[f"{section}.{name}"] for name in struct.__struct_fields__})
         for section, struct in SECTIONS.items()
     }
     return Settings(origins=reader.origins, **sections)
+
+
+def _judge_lease(values: dict[str, Any], origins: dict[str, str]) -> None:
+    """A lease that one lost heartbeat ends would kill what is in no danger."""
+    lease_s, beat_s = values["cluster.lease_s"], values["cluster.heartbeat_s"]
+    if lease_s < 3 * beat_s:
+        raise Usage(
+            f"{origins['cluster.lease_s']}: cluster.lease_s = {lease_s:g} is shorter than three "
+            f"heartbeats (cluster.heartbeat_s = {beat_s:g}): a lease must outlast lost ones; {HINT}"
+        )
 
 
 def _own(home: Home) -> bytes:

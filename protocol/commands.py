@@ -72,6 +72,12 @@ class WorkerRegister(Command, frozen=True):
     pid: Id
     host: Name
     attempts: list[AttemptReport]
+    number: Id = 0  # counted with the heartbeats'; the Welcome names it
+    #: Kernel boot and pid namespace, if the master may watch the warden there instead of giving a
+    #: lease; empty: it may not, the worker is not of the master's own home.
+    machine: Name = ""
+    warden_pid: Id = 0
+    warden_ticks: Id = 0  # when it started, field 22 of /proc/<pid>/stat
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -90,6 +96,9 @@ class WorkerWelcome(Command, frozen=True):
     to_boot: Name
     judged: bool
     verdicts: list[Verdict]
+    number: Id = 0  # of the Register that is answered
+    lease_ms: Id = 0  # from the sending of what is answered; 0: no lease, the warden is watched
+    fence_grace_ms: Id = 0  # from the lease's end until nothing of it may run any more
 
 
 class WorkerRefused(Command, frozen=True):
@@ -115,6 +124,8 @@ class Heartbeat(Command, frozen=True):
     draining: bool = False
     slots: Id = 0  # that it goes by now; 0: a worker that cannot be resized
     no_disk: bool = False  # too little room: it refuses until there is more
+    warden_pid: Id = 0  # as in the registration; a warden may be replaced
+    warden_ticks: Id = 0
 
 
 class HeartbeatAck(Command, frozen=True):
@@ -178,6 +189,7 @@ class TaskExecuteRequest(OfAttempt, frozen=True):
     file: str | None = None
     python: str | None = None
     run_as: Name | None = None
+    keep: bool = False  # it outlives its owner's lease
 
 
 class TaskExecuteRequestAck(OfAttempt, frozen=True):

@@ -105,6 +105,7 @@ class TaskInstanceRow(Versioned, kw_only=True):
     kill_reason: str | None = None  # a durable intent: this attempt is to end
     timeout_at: int = 0  # when this attempt's time is over; 0: no limit, or it has not begun
     warned_at: int | None = None  # its time was over then, and it was written down
+    unreachable_at: int | None = None  # kept on a worker that was last heard then
 
 
 class TaskAttempt(Row, kw_only=True):
@@ -193,6 +194,10 @@ class WorkerRow(Versioned, kw_only=True):
     slots_set: int | None = None  # a person's number instead of the one it was started with
     restart_boot: str | None = None  # the boot that a person wants replaced
     forgotten_at: int | None = None  # a person wants to see it no more, unless it comes back
+    dead_at: int | None = None  # it was declared dead, and what it had was handed over
+    machine: str = ""  # where its warden is watched; empty: it has a lease
+    warden_pid: int = 0
+    warden_ticks: int = 0
 
 
 class DeadLetter(Row, kw_only=True):

@@ -92,7 +92,7 @@ class Event(IntEnum):
     FORCE = 10
     SKIP = 11
     DUE = 12  # a delay is over
-    KEPT = 13  # a new boot of its worker goes on with it
+    KEPT = 13  # it goes on: with a new boot of its worker, or although nobody reaches that
     KILL_FAILED = 14  # its worker goes on trying
     TIMEOUT = 15  # its time is over, and it is only told; it goes on, or its RESULT follows
 
@@ -120,8 +120,9 @@ TASK_TRANSITIONS: dict[tuple[TaskState | None, Event], frozenset[TaskState]] = {
         for state in (T.DISPATCH, T.RUNNING_EXECUTION)
     },
     **{
-        # KILL: its end had been asked for, and there is nothing left of it.
-        (state, E.LOST): frozenset({T.NEED_FAULT_TOLERANCE, T.KILL})
+        # KILL: its end had been asked for, and there is nothing left of it. FAILURE: it has been
+        # lost too often, or may not be run again by itself.
+        (state, E.LOST): frozenset({T.NEED_FAULT_TOLERANCE, T.KILL, T.FAILURE})
         for state in (T.DISPATCH, T.RUNNING_EXECUTION)
     },
     **{(state, E.KILL): frozenset({T.KILL}) for state in TASK_UNPLACED},

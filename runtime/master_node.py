@@ -10,7 +10,8 @@ import msgspec
 import zmq
 from gevent.threadpool import ThreadPool
 
-from ..actors.base import Leave, PeerLost, Withdraw
+from ..actors.base import Leave, PeerLost, WatchWarden, Withdraw
+from ..actors.master.liveness import Terms
 from ..actors.roles import MASTER_ROUTES, master_actors
 from ..actors.turn import Limits, Turn
 from ..home import endpoints, keys, locks
@@ -22,8 +23,10 @@ from ..protocol.commands import FromClient, FromWorker
 from ..protocol.errors import RefusedInState
 from ..storage.journal import Journal, MasterStart
 from ..storage.queries import Queries
+from . import machine
 from .link import RouterLink
 from .node import EXIT_OK, Node, clock_us, in_pool, link_limits, wall_ms
+from .warden_watch import WardenWatch
 from .zap import ZapServer
 
 log = logging.getLogger(__name__)
@@ -112,6 +115,7 @@ class Master:
             perform=self._perform,
             refuses=True,
         )
+        self.watch = WardenWatch(started.cluster, lambda gone: self.node.offer("registry", gone))
         log.info("master epoch=%d pid=%d cluster=%s", started.epoch, os.getpid(), started.cluster)
 
     def run(self, supervised: bool) -> int:
@@ -154,8 +158,14 @@ class Master:
             epoch=started.epoch,
             endpoint=self.clients.endpoint,
             pid=os.getpid(),
-            heartbeat_ms=int(settings.cluster.heartbeat_s * 1_000),
+            terms=Terms(
+                heartbeat_ms=int(settings.cluster.heartbeat_s * 1_000),
+                lease_ms=int(settings.cluster.lease_s * 1_000),
+                fence_grace_ms=int(settings.cluster.fence_grace_s * 1_000),
+                machine=machine.here(),
+            ),
             kill_grace_ms=int(settings.task.kill_grace_s * 1_000),
+            failover_max=settings.task.failover_max,
             linger_ms=None if linger_s is None else int(linger_s * 1_000),
         )
         return Turn(
@@ -199,6 +209,8 @@ class Master:
 
     def _perform(self, actor: str, effect: Any) -> None:
         match effect:
+            case WatchWarden():
+                self.watch.watch(effect)
             case Withdraw():
                 endpoints.remove(self.home)
             case Leave():

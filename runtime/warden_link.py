@@ -7,23 +7,27 @@ child, and reaped here. All of it runs on the hub's thread; ``deliver`` is calle
 `run` and must not wait.
 
 Promise: in one connection nothing is lost or reordered, either way. Every connection's first
-delivery is ``records``; when a connection that got so far is lost, ``{"say": "warden_lost"}`` is
-delivered and everything posted that its warden may not have heard of is gone. The next ``records``
-say what it has heard of.
+delivery is ``records``, with the ``pid`` and ``start_ticks`` of the warden; when a connection that
+got so far is lost, ``{"say": "warden_lost"}`` is delivered and everything posted that its warden
+may not have heard of is gone. The next ``records`` say what it has heard of.
 """
 
 import json
 import logging
 import os
+import struct
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from socket import SO_PEERCRED, SOL_SOCKET
 from typing import Any
 
 import gevent
 from gevent import socket
 from gevent.event import Event
+
+from . import machine
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +36,7 @@ LOOK_S = 0.02  # between two looks for a warden that is starting; it takes some 
 START_S_MAX = 10.0  # for a machine that is busy; after it another one is started
 #: Between two connections. A warden that ends at once (folder, disk) must not be started in a loop.
 RETRY_S = (0.05, 0.2, 0.5, 1.0, 2.0, 5.0)
+CREDENTIALS = struct.Struct("3i")  # pid, user, group
 #: -P, so that the working folder cannot stand in for the standard library; the environment is the
 #: worker's, so that whatever way of installing it found ``stenella``, the warden finds it too.
 COMMAND = (sys.executable, "-P", "-m", "stenella.runtime.warden_main")
@@ -155,8 +160,11 @@ class WardenLink:
             while data := self._read(stream):
                 *lines, rest = (rest + data).split(b"\n")
                 for line in lines:
-                    self._greeted = True  # its first word is `records`
-                    self.deliver(json.loads(line))
+                    said = json.loads(line)
+                    if not self._greeted:  # its first word is `records`
+                        said |= _peer_of(stream)
+                    self._greeted = True
+                    self.deliver(said)
         finally:
             writer.kill()
         greeted, self._greeted = self._greeted, False
@@ -182,3 +190,9 @@ class WardenLink:
             stream.shutdown(socket.SHUT_WR)
         except OSError:
             return  # the reader finds the end too
+
+
+def _peer_of(stream: socket.socket) -> dict[str, int]:
+    """Which process is at the other end, as the kernel knows it (unix(7), SO_PEERCRED)."""
+    pid, _, _ = CREDENTIALS.unpack(stream.getsockopt(SOL_SOCKET, SO_PEERCRED, CREDENTIALS.size))
+    return {"pid": pid, "start_ticks": machine.start_ticks(pid) or 0}

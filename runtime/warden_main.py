@@ -34,7 +34,9 @@ PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
 
 #: They concern processes whose `begun` or `starting` is recorded, so they need not wait for a disk
 #: that refuses: a full one is a reason to kill.
-AT_ONCE = ("signal", "sweep", "timer", "limit", "close")
+AT_ONCE = ("signal", "sweep", "timer", "limit", "alarm", "close")
+#: A poll does not count the time that the machine is suspended; a lease does.
+ALARM_LOOK_MS = 1_000
 
 
 class Log:
@@ -142,6 +144,7 @@ class Performer:
         self.timers: list[tuple[int, int, Fields]] = []  # due in monotonic ns, number, message
         self.timer_no = 0
         self.limits: dict[int, int] = {}  # dispatch_id → due in monotonic ns; of running ones only
+        self.alarm_ms = 0  # on CLOCK_BOOTTIME; 0: none
         self.waiting: list[Effect] = []  # for the log
         self.running = True
 
@@ -168,7 +171,11 @@ class Performer:
                     self._accept()
                 else:
                     messages += self._read(by_fd[fd])
-            self._think(messages + self.tasks.reap() + self._due())
+            now_ms = boottime_ms()
+            if self.alarm_ms <= now_ms:
+                self.alarm_ms = 0
+            clock = {"do": "clock", "now_ms": now_ms}
+            self._think([clock, *messages, *self.tasks.reap(), *self._due()])
             for connection in self.connections.values():
                 connection.flush()
         for connection in self.connections.values():
@@ -176,10 +183,13 @@ class Performer:
             connection.flush()
 
     def _patience_ms(self) -> float | None:
-        if self.waiting:
-            return DISK_RETRY_MS
+        waits: list[float] = [DISK_RETRY_MS] if self.waiting else []
         due = [*(timer[0] for timer in self.timers[:1]), *self.limits.values()]
-        return max(0.0, (min(due) - time.monotonic_ns()) / 1e6) if due else None
+        if due:
+            waits.append((min(due) - time.monotonic_ns()) / 1e6)
+        if self.alarm_ms:
+            waits.append(min(self.alarm_ms - boottime_ms(), ALARM_LOOK_MS))
+        return max(0.0, min(waits)) if waits else None
 
     def _accept(self) -> None:
         try:
@@ -236,6 +246,8 @@ class Performer:
     def _do(self, effect: Effect) -> list[Fields]:
         match effect:
             case ("spawn", start):
+                if withdrawn := self.warden.withdrawn(start, time.time_ns() // 1_000_000):
+                    return [withdrawn]
                 return [self.tasks.spawn(start)]
             case ("signal", dispatch_id, pid):
                 sent = self.tasks.terminate(pid)
@@ -257,10 +269,17 @@ class Performer:
                 self.limits.pop(dispatch_id, None)
             case ("limit", dispatch_id, after_ms):
                 self.limits[dispatch_id] = time.monotonic_ns() + after_ms * 1_000_000
+            case ("alarm", at_ms):
+                self.alarm_ms = at_ms
             case _:
                 assert effect == ("exit",), effect
                 self.running = False
         return []
+
+
+def boottime_ms() -> int:
+    """The clock of leases: it counts what a machine sleeps, and no one sets it."""
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000
 
 
 def message_of(line: bytes) -> Fields:

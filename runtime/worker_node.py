@@ -44,7 +44,7 @@ from ..protocol.rows import Batch, JournalNode
 from ..storage.worker_journal import JournalDamaged, WorkerJournal, set_aside
 from ..tasks import run_as as run_as_account
 from ..tasks.types import TaskType, offered
-from . import file_work
+from . import file_work, machine
 from .file_work import FileWork
 from .link import DealerLink, Endpoint
 from .node import EXIT_AGAIN, EXIT_OK, Node, clock_us, in_pool, link_limits, now_ms
@@ -153,7 +153,7 @@ class Worker:
             worker=pair.name,
             boot=secrets.token_hex(8),
             life=row.life,
-            kernel_boot=Path("/proc/sys/kernel/random/boot_id").read_text().strip(),
+            kernel_boot=machine.kernel_boot(),
             journal=row.journal,
             cluster=row.cluster,
             groups=list(groups or settings.worker.groups),
@@ -162,6 +162,7 @@ class Worker:
             version=__version__,
             pid=os.getpid(),
             host=socket.gethostname(),
+            machine=machine.here(),
         )
         self.context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self.link = DealerLink(

@@ -61,6 +61,10 @@ class Worker(Table):
     slots_set = BigIntegerField(null=True)
     restart_boot = TextField(null=True)
     forgotten_at = BigIntegerField(null=True)
+    dead_at = BigIntegerField(null=True)
+    machine = TextField()
+    warden_pid = BigIntegerField()
+    warden_ticks = BigIntegerField()
 
     class Meta:
         without_rowid = True
@@ -143,6 +147,7 @@ class TaskInstance(Table):
     kill_reason = TextField(null=True)
     timeout_at = BigIntegerField()
     warned_at = BigIntegerField(null=True)
+    unreachable_at = BigIntegerField(null=True)
 
     class Meta:
         indexes = (

@@ -21,6 +21,7 @@ SCRIPT_BYTES_MAX = 1024 * 1024
 TASKS_MAX = 100_000
 RETRIES_MAX = 1_000  # more is a service, not a task
 BACKOFF_MAX = 100.0  # a factor per try; from 1, so that waits never shrink
+LOST_AFTER_MS_MAX = 366 * 86_400_000  # a year: longer than anybody waits for a machine
 INTERVAL_MS_MAX = 7 * 86_400_000  # a week: what waits longer is another workflow
 DELAY_MS_MAX = INTERVAL_MS_MAX
 JITTER_MAX = 1.0  # at most as long again as the wait itself
@@ -33,6 +34,7 @@ Scalar = str | int | float | bool
 ParameterType = Literal["string", "integer", "number", "boolean"]
 FailureStrategy = Literal["continue", "end"]
 TimeoutStrategy = Literal["warn", "fail", "warn_fail"]
+OnIsolation = Literal["kill", "keep"]
 
 
 class Parameter(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -103,6 +105,10 @@ class Task(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_default
     timeout: Timeout | None = None  # of one attempt, from its start
     delay_ms: int = 0  # from its first submit; a retry does not wait again
     priority: Priority = "medium"  # among tasks of workflows of equal priority
+    #: What becomes of an attempt that runs where nobody reaches it: killed there when the lease of
+    #: its worker ends, and run again elsewhere; or kept until its worker is heard again.
+    on_isolation: OnIsolation = "kill"
+    lost_after_ms: int | None = None  # since its worker was heard; then a kept attempt has failed
 
 
 class Definition(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):

@@ -1,6 +1,7 @@
 """Durations as people write them: ``200ms 0.2s 5m 1h30m 2d``; stored as whole milliseconds."""
 
 import re
+from datetime import UTC, datetime
 
 UNITS_MS = {"d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1_000, "ms": 1}
 #: At most 12 digits before and 6 after the point: longer ones mean no real time span.
@@ -35,3 +36,8 @@ def written(ms: int) -> str:
         count, ms = divmod(ms, unit_ms)
         text += f"{count}{unit}" if count else ""
     return text or "0s"
+
+
+def utc(wall_ms: int) -> str:
+    """A wall time as a person reads it, to the second: ``2026-02-28 09:05:00 UTC``."""
+    return datetime.fromtimestamp(wall_ms // 1_000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

@@ -15,6 +15,7 @@ from .definition import (
     NO_RETRY,
     Definition,
     FailureStrategy,
+    OnIsolation,
     Output,
     Parameter,
     ParameterType,
@@ -39,6 +40,7 @@ TIMEOUT_FIELDS = ("after", "strategy")
 PARAMETER_TYPES: tuple[str, ...] = get_args(ParameterType)
 FAILURE_STRATEGIES: tuple[str, ...] = get_args(FailureStrategy)
 TIMEOUT_STRATEGIES: tuple[str, ...] = get_args(TimeoutStrategy)
+ISOLATIONS: tuple[str, ...] = get_args(OnIsolation)
 #: Fields of the design that a reader of it may try, and that this version has not.
 NOT_YET = frozenset(("schedule", "call", "task_group"))
 
@@ -127,6 +129,10 @@ class _Reader:
                     read = self.priority(here, item)
                 case "delay":
                     name, read = "delay_ms", self.duration_ms(here, item)
+                case "on_isolation":
+                    read = self.one_of(here, item, ISOLATIONS)
+                case "lost_after":
+                    name, read = "lost_after_ms", self.duration_ms(here, item)
                 case _:
                     read = self.retry(here, item)
             if read is not None:

@@ -125,6 +125,11 @@ NOTES: dict[str, tuple[str, Schema]] = {
     ),
     "Task.retry": ("How often a failure is tried again, and when.", {}),
     "Task.worker_group": ("The workers that may run it.", NAMED),
+    "Task.on_isolation": (
+        "Where its worker is cut off: `kill` it there and run it elsewhere, or `keep` it.",
+        {},
+    ),
+    "Task.lost_after": ("After so long out of reach a kept attempt has failed.", {}),
     "Task.working_dir": ("The folder it runs in; else an empty one of its own.", {"minLength": 1}),
     "Task.timeout": (
         "How long one try may run, from its start; in short form it fails then.",
@@ -181,6 +186,13 @@ RULES: dict[str, list[Schema]] = {
             ["noop"],
             {"properties": dict.fromkeys(("script", "command", "file", "python"), False)},
         ),
+        {
+            "if": {"required": ["lost_after"]},
+            "then": {
+                "required": ["on_isolation"],
+                "properties": {"on_isolation": {"const": "keep"}},
+            },
+        },
     ],
     "Parameter": [
         _when("type", ["integer"], {"properties": {"default": {"type": ["integer", "null"]}}}),

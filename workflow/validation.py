@@ -101,6 +101,7 @@ class _Check:
         self.retry((*path, "retry"), task)
         self.timeout((*path, "timeout"), task.timeout)
         self.lasting((*path, "delay"), task.delay_ms, 0, limits.DELAY_MS_MAX)
+        self.isolation((*path, "lost_after"), task)
         if task.worker_group != "default":
             self.name((*path, "worker_group"), task.worker_group)
         if task.working_dir is not None:
@@ -117,6 +118,20 @@ class _Check:
             self.value((*path, "env", name), name, text)
             self.misplaced((*path, "env", name), text, "env")
         self.declared_outputs((*path, "outputs"), task.outputs)
+
+    def isolation(self, path: Path, task: Task) -> None:
+        if task.lost_after_ms is None:
+            return
+        if not 0 < task.lost_after_ms <= limits.LOST_AFTER_MS_MAX:
+            longest = limits.LOST_AFTER_MS_MAX // 86_400_000
+            self.add(path, "out_of_range", f"lost_after is longer than 0s and at most {longest}d")
+        chosen = self.findings.is_unread((*path[:-1], "on_isolation"))
+        if task.on_isolation != "keep" and not chosen:
+            message = (
+                "lost_after is about attempts that are kept: write on_isolation: keep, too, or "
+                "leave it out (what is killed runs again when its worker's lease is over)"
+            )
+            self.add(path, "contradiction", message)
 
     def type(self, path: Path, type_: str, known_types: Collection[str] | None) -> None:
         if known_types is None:

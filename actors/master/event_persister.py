@@ -22,6 +22,7 @@ from ...protocol.commands import (
     TaskKillResponse,
     Verdict,
 )
+from ...protocol.reasons import KILLED_WORKERS, WORKER_LOST
 from ...protocol.rows import DeadLetter, TaskAttempt, TaskEvent, TaskInstanceRow
 from ...protocol.states import (
     TASK_FINAL,
@@ -31,7 +32,7 @@ from ...protocol.states import (
     TaskState,
     fits,
 )
-from ...workflow.durations import written
+from ...workflow.durations import utc, written
 from ..base import Boot, Context, Loaded, Timer
 from ..deadlines import Deadlines, resumed_ms
 from .messages import (
@@ -61,6 +62,7 @@ from .messages import (
     TaskEnded,
     TellWaits,
     Verdicts,
+    WorkerDead,
 )
 from .reconcile import Judgement, judge_listed, judge_missing
 from .requests import Instance, already_ended, compose, ids
@@ -103,6 +105,7 @@ Inbox = (
     | Return
     | Judge
     | TellWaits
+    | WorkerDead
     | TaskExecuteRunning
     | TaskExecuteResponse
 )
@@ -127,15 +130,17 @@ class Judging:
 class EventPersister:
     """Owns the rows of all tasks of live instances."""
 
-    def __init__(self, master: int, epoch: int, kill_grace_ms: int) -> None:
+    def __init__(self, master: int, epoch: int, kill_grace_ms: int, failover_max: int) -> None:
         self.master = master
         self.epoch = epoch
         self.kill_grace_ms = kill_grace_ms
+        self.failover_max = failover_max
         self.instances: dict[int, Instance] = {}
         self.tasks: dict[int, TaskInstanceRow] = {}
         self.waiting: dict[int, list[Waiting]] = {}  # task instance id → behind its load
         self.judging: dict[str, Judging] = {}
-        self.boots: dict[str, str] = {}  # worker → the boot that was judged last
+        self.boots: dict[str, str] = {}  # worker → the boot that was judged last; "": it is dead
+        self.kept = Deadlines("lost_after")  # by task instance id: until when it may be
         self.touched: dict[int, None] = {}  # instances that changed in turn ``touched_in``
         self.touched_in = 0
         #: By task instance id: ends of delays, and of time limits that are to be told.
@@ -144,7 +149,7 @@ class EventPersister:
     def held(self) -> int:
         """Callbacks and listings behind a load, and deadlines to come."""
         behind = sum(len(waiting) for waiting in self.waiting.values())
-        return behind + len(self.judging) + len(self.deadlines)
+        return behind + len(self.judging) + len(self.deadlines) + len(self.kept)
 
     def receive(self, message: Inbox, ctx: Context) -> None:
         """See the module's docstring."""
@@ -184,6 +189,11 @@ class EventPersister:
                 self._judge(message, ctx)
             case TellWaits():
                 self._tell_waits(message, ctx)
+            case WorkerDead():
+                self._hand_over(message, ctx)
+            case Timer(name="lost_after"):
+                for task_instance_id in self.kept.take(SLICE, ctx):
+                    self._give_up_kept(self.tasks[task_instance_id], ctx)
             case Loaded():
                 self._take_loaded(message, ctx)
             case Timer():
@@ -249,6 +259,7 @@ class EventPersister:
         row.start_time = row.end_time = None
         row.reason = row.message = row.tail = ""
         row.timeout_at, row.warned_at = 0, None
+        row.unreachable_at = None
         row.outputs = "{}"
         row.submit_time = ctx.wall_ms
         self._record(row, E.SUBMIT, None, ctx, actor="workflow_executor")
@@ -275,7 +286,10 @@ class EventPersister:
                 row.kill_reason = reason
                 ctx.write(row)
                 self._append_event(row, E.KILL, TaskState(row.state), ctx, detail=reason)
-            self._send_kill(row, ctx)
+            if row.unreachable_at is not None:
+                self._end_kept(row, ctx)
+            else:
+                self._send_kill(row, ctx)
 
     def _kill_node(self, kill: KillNode, ctx: Context) -> None:
         """One task, for a person: repeated it is no error until the task has ended."""
@@ -488,7 +502,7 @@ class EventPersister:
             self._end_timing(row, callback, ctx)
         else:
             self._begin_timing(row, ctx)
-        row.state, row.seq = after, callback.seq
+        row.state, row.seq, row.unreachable_at = after, callback.seq, None
         row.host, row.pid = callback.host, callback.pid
         if callback.start_time is not None:
             row.start_time = callback.start_time
@@ -502,6 +516,11 @@ class EventPersister:
                 _explain_kill(row, callback.message if event is E.LOST else "")
         else:
             row.reason = "" if callback.pid else "preparing"
+            row.message = ""  # it may have been kept; it is heard again
+            self.kept.cancel(row.id)
+        if after is T.NEED_FAULT_TOLERANCE and row.reason != "shutdown":
+            self._bound_failovers(row)
+            after = TaskState(row.state)
         self._record(row, event, before, ctx, actor=f"worker {row.worker}")
         if after in TASK_FINAL:
             assert row.worker is not None
@@ -583,8 +602,11 @@ class EventPersister:
         match judgement:
             case "keep":
                 ctx.tell("dispatcher", Answered(row.dispatch_id))
-                if row.boot != judge.boot:
+                if row.boot != judge.boot or row.unreachable_at is not None:
                     row.boot = judge.boot
+                    if row.unreachable_at is not None:
+                        row.unreachable_at, row.message = None, ""
+                        self.kept.cancel(row.id)
                     self._record(row, E.KEPT, before, ctx)
                 if row.kill_reason is not None:
                     self._send_kill(row, ctx)
@@ -600,15 +622,87 @@ class EventPersister:
             case "lost":
                 if before == T.RUNNING_EXECUTION:
                     self._bury(row, judge.worker, "running_not_listed", ctx)
-                row.state, row.reason = T.NEED_FAULT_TOLERANCE, "lost"
-                row.end_time = max(ctx.wall_ms, row.start_time or 0)  # two machines' clocks
-                row.message = f"worker {row.worker} came back without it"
-                if row.kill_reason is not None:
-                    row.state = T.KILL
-                    _explain_kill(row, row.message)
-                self._record(row, E.LOST, before, ctx, actor="registry")
-                ctx.tell("dispatcher", Ended(judge.worker, row.dispatch_id))
-                self._tell_ended(row, ctx)
+                text = f"worker {row.worker} came back without it"
+                if row.unreachable_at is not None:
+                    self._fail_kept(row, text, ctx)
+                else:
+                    self._lose(row, "lost", text, ctx)
+
+    # --- loss -----------------------------------------------------------------------------------
+
+    def _hand_over(self, dead: WorkerDead, ctx: Context) -> None:
+        """Nothing of the worker can run any more, but for what is to be kept."""
+        self.boots[dead.worker] = ""  # what was decided before is not placed there
+        where, since = f"worker {dead.worker} ({dead.host})", utc(dead.since_ms)
+        for row in list(self.tasks.values()):
+            if row.worker != dead.worker or row.state not in TASK_TO_FAIL_OVER:
+                continue
+            if self.instances[row.workflow_instance_id].task(row).on_isolation == "kill":
+                text = f"{where} was last heard {since} and declared dead"
+                self._lose(row, "worker_lost", text, ctx)
+            elif row.unreachable_at is None:
+                self._keep(row, f"{where} unreachable since {since}, kept", dead.since_ms, ctx)
+
+    def _lose(self, row: TaskInstanceRow, reason: str, message: str, ctx: Context) -> None:
+        before = TaskState(row.state)
+        row.state, row.reason, row.message = T.NEED_FAULT_TOLERANCE, reason, message
+        if row.kill_reason is not None:
+            row.state = T.KILL
+            _explain_kill(row, message)
+        else:
+            self._bound_failovers(row)
+        self._end_lost(row, before, ctx)
+
+    def _bound_failovers(self, row: TaskInstanceRow) -> None:
+        """A task that kills its workers must not get them all."""
+        if row.failover_no >= self.failover_max:
+            times = row.failover_no + 1
+            row.message = f"killed its workers: {times} attempts were lost, the last: {row.message}"
+            row.state, row.reason = T.FAILURE, KILLED_WORKERS
+
+    def _end_lost(self, row: TaskInstanceRow, before: TaskState, ctx: Context) -> None:
+        assert row.worker is not None
+        row.unreachable_at = None
+        row.end_time = max(ctx.wall_ms, row.start_time or 0)  # two machines' clocks
+        self._record(row, E.LOST, before, ctx, actor="registry", detail=row.reason)
+        ctx.tell("dispatcher", Ended(row.worker, row.dispatch_id))
+        self._tell_ended(row, ctx)
+
+    def _keep(self, row: TaskInstanceRow, message: str, since_ms: int, ctx: Context) -> None:
+        """It may still run where nobody can see it: its worker will say, or a person decides."""
+        row.unreachable_at, row.message = since_ms, message
+        self._record(row, E.KEPT, TaskState(row.state), ctx, actor="registry", detail=message)
+        if row.kill_reason is not None:
+            self._end_kept(row, ctx)
+        else:
+            self._wait_for_kept(row, ctx)
+
+    def _end_kept(self, row: TaskInstanceRow, ctx: Context) -> None:
+        """A person has decided; whatever still runs there is fenced when its worker is back."""
+        assert row.worker is not None
+        before = TaskState(row.state)
+        row.state, row.unreachable_at = T.KILL, None
+        _explain_kill(row, f"worker {row.worker} is unreachable, and it may still run there")
+        row.end_time = max(ctx.wall_ms, row.start_time or 0)
+        self._record(row, E.RESULT, before, ctx)
+        ctx.tell("dispatcher", Ended(row.worker, row.dispatch_id))
+        self._tell_ended(row, ctx)
+
+    def _wait_for_kept(self, row: TaskInstanceRow, ctx: Context) -> None:
+        longest_ms = self.instances[row.workflow_instance_id].task(row).lost_after_ms
+        if longest_ms is not None and row.unreachable_at is not None:
+            left_ms = resumed_ms(row.unreachable_at + longest_ms, longest_ms, ctx)
+            self.kept.set(row.id, left_ms, ctx)
+
+    def _give_up_kept(self, row: TaskInstanceRow, ctx: Context) -> None:
+        if row.unreachable_at is not None:  # else it was heard again
+            self._fail_kept(row, f"lost: {row.message}, for all of its lost_after", ctx)
+
+    def _fail_kept(self, row: TaskInstanceRow, message: str, ctx: Context) -> None:
+        """It may have done its work, so it is never run again by itself."""
+        before = TaskState(row.state)
+        row.state, row.reason, row.message = T.FAILURE, WORKER_LOST, message
+        self._end_lost(row, before, ctx)
 
     # --- loading --------------------------------------------------------------------------------
 
@@ -628,6 +722,7 @@ class EventPersister:
                 self.deadlines.set(row.id, left_ms, ctx)
             assert row.worker is not None
             ctx.tell("dispatcher", Occupied(row.worker, row.dispatch_id, row.id))
+            self._wait_for_kept(row, ctx)
 
     def _take_loaded(self, loaded: Loaded, ctx: Context) -> None:
         task_instance_id = loaded.key[0]
@@ -710,6 +805,7 @@ class EventPersister:
 
     def _tell_ended(self, row: TaskInstanceRow, ctx: Context) -> None:
         self.deadlines.cancel(row.id)
+        self.kept.cancel(row.id)
         ctx.tell(
             "workflow_executor",
             TaskEnded(

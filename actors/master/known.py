@@ -10,6 +10,7 @@ import msgspec
 
 from ...protocol.commands import WorkerAdjust, WorkerRegister
 from ...protocol.rows import WorkerRow
+from .liveness import Terms
 
 #: A refused identity is shown so long after its last attempt, which it repeats every 5 s.
 INTRUDER_MS = 15_000
@@ -41,6 +42,7 @@ class Known:
         self.free_slots = 0
         self.asking: WorkerRegister | None = None  # its listing is being judged
         self.asking_peer = b""
+        self.warden_gone = False  # where that can be seen
         self.former_kernels: list[str] = []  # kernel boots that this master has seen replaced
         self.intruder: Intruder | None = None
 
@@ -78,10 +80,47 @@ class Known:
             restart=restart,
         )
 
+    def gives_way_to(self, register: WorkerRegister, terms: Terms) -> bool:
+        """Same boot; a later life of the same journal; or nothing of whoever it was can run.
+
+        A reboot is waited out like a clone, and its life need not be later: a power cut loses what
+        the journal had not synced. On this machine a clone cannot be: the folder has a lock.
+        """
+        if register.kernel_boot in self.former_kernels:
+            return False  # sent before a reboot that we know of
+        latest = self.asking or self.row
+        if register.boot == latest.boot:
+            return True
+        if (register.journal, register.kernel_boot) == (latest.journal, latest.kernel_boot):
+            return register.life > latest.life
+        if self.is_over:
+            return True
+        if self.row.machine and register.machine == terms.machine:
+            return not terms.sees(self.row) or self.late
+        return False
+
+    def may_be_dead(self, terms: Terms) -> bool:
+        """Silent for longer than its lease and all graces; can anything of it still run?
+
+        With a lease its warden has ended all by now. Without, what it has lives as long as its
+        warden; one on a former boot of this machine ended with that.
+        """
+        if self.is_over or self.asking is not None:
+            return False
+        return not terms.sees(self.row) or self.warden_gone
+
+    @property
+    def is_over(self) -> bool:
+        """Nothing of it can run: it was declared dead, has left, or was forgotten."""
+        row = self.row
+        return not (row.dead_at is row.left_at is row.forgotten_at is None)
+
     def state(self) -> str:
-        """The word for people: alive late draining left."""
+        """The word for people: alive late draining dead left."""
         if self.row.left_at is not None:
             return "left"
+        if self.row.dead_at is not None:
+            return "dead"
         if self.late:
             return "late"
         return "draining" if self.is_closed else "alive"
@@ -91,6 +130,8 @@ class Known:
         match self.state():
             case "left":
                 return self.row.left_at or 0
+            case "dead":
+                return self.row.dead_at or 0
             case "late":
                 return self.heard_at or self.row.registered_at
             case "draining":
@@ -143,6 +184,9 @@ def row_of(register: WorkerRegister, before: WorkerRow | None, wall_ms: int) -> 
         pid=register.pid,
         host=register.host,
         registered_at=wall_ms,
+        machine=register.machine,
+        warden_pid=register.warden_pid,
+        warden_ticks=register.warden_ticks,
     )
     if before is not None:
         row.event_no, row.stored_no = before.event_no, before.stored_no

@@ -396,5 +396,13 @@ class WorkerSilent(Message, frozen=True):
     worker: str
 
 
+class WorkerDead(Message, frozen=True):
+    """registry → event_persister: declared dead in this turn; hand over what it had."""
+
+    worker: str
+    host: str
+    since_ms: int  # wall time: it was last heard then
+
+
 class RecoverWorkers(Message, frozen=True):
     """workflow_executor → registry: all instances are rebuilt; you are last."""

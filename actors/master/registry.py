@@ -2,8 +2,9 @@
 
 Registrations and heartbeats come in; listings go to the event persister to be judged, capacity to
 the dispatcher. Invariants: a worker's row is written in the turn of its Welcome and nothing is
-sent to a new boot before; what is not listed is judged once per boot and epoch; a worker that is
-silent is ``late``, never dead (its rows wait for it).
+sent to a new boot before; what is not listed is judged once per boot and epoch; silence makes a
+worker ``late``, and dead only when nothing of it can run any more (`Known.may_be_dead`); its
+death is written in the turn that replaces what it had.
 """
 
 from typing import assert_never
@@ -18,8 +19,9 @@ from ...protocol.commands import (
     WorkerRegister,
     WorkerWelcome,
 )
-from ..base import Boot, Context, Loaded, PeerLost, Timer
+from ..base import Boot, Context, Loaded, PeerLost, Timer, WardenGone, WatchWarden
 from .known import Intruder, Known, row_of
+from .liveness import Terms
 from .messages import (
     CountRunning,
     Done,
@@ -36,6 +38,7 @@ from .messages import (
     Verdicts,
     WorkerBeat,
     WorkerChanged,
+    WorkerDead,
     WorkerSilent,
     WorkerUp,
 )
@@ -51,6 +54,7 @@ Inbox = (
     | Timer
     | Loaded
     | PeerLost
+    | WardenGone
     | WorkerRegister
     | WorkerDrained
     | Heartbeat
@@ -67,10 +71,11 @@ Inbox = (
 class Registry:
     """Owns the workers' rows and when each was last heard."""
 
-    def __init__(self, master: int, epoch: int, heartbeat_ms: int) -> None:
+    def __init__(self, master: int, epoch: int, terms: Terms) -> None:
         self.master = master
         self.epoch = epoch
-        self.heartbeat_ms = heartbeat_ms
+        self.terms = terms
+        self.look_due_ms = 0  # when the next look for late ones is due
         self.workers: dict[str, Known] = {}
         self.drain: DrainAll | None = None
         self.recovered_ms = 0
@@ -83,12 +88,14 @@ class Registry:
         """See the module's docstring."""
         match message:
             case Boot():
-                ctx.set_timer("late", self.heartbeat_ms)
+                self._look_again(ctx)
             case RecoverWorkers():
                 ctx.load("workers")
             case Loaded():
                 self.workers = {row.id: Known(row) for row in message.rows}
                 self.recovered_ms = ctx.now_ms
+                for known in self.workers.values():
+                    self._watch(known, ctx)
                 ctx.recovered()
             case WorkerRegister():
                 self._register(message, ctx)
@@ -98,6 +105,8 @@ class Registry:
                 self._beat(message, ctx)
             case PeerLost():
                 self._lose(message.peer, ctx)
+            case WardenGone():
+                self._lose_warden(message)
             case TellStatus():
                 shown = [k for k in self.workers.values() if not k.is_hidden]
                 there = [k for k in shown if message.all or k.row.left_at is None]
@@ -115,8 +124,8 @@ class Registry:
             case Relay():
                 self._relay(message, ctx)
             case Timer(name="late"):
-                self._look_for_late(ctx)
-                ctx.set_timer("late", self.heartbeat_ms)
+                self._look_for_silent(ctx)
+                self._look_again(ctx)
             case Timer():
                 self._go_on_draining(ctx)
             case _:
@@ -131,7 +140,7 @@ class Registry:
             self._tell_epoch(register, ctx)
             return
         known = self.workers.get(register.worker)
-        if known is not None and not self._may_take_over(known, register):
+        if known is not None and not known.gives_way_to(register, self.terms):
             self._refuse_identity(known, register, ctx)
             return
         if known is None:
@@ -153,21 +162,6 @@ class Registry:
             ),
         )
 
-    def _may_take_over(self, known: Known, register: WorkerRegister) -> bool:
-        """Same boot; a later life of the same journal; or whoever it was is not heard any more.
-
-        A reboot is waited out like a clone, and its life need not be later: a power cut loses what
-        the journal had not synced.
-        """
-        if register.kernel_boot in known.former_kernels:
-            return False  # sent before a reboot that we know of
-        latest = known.asking or known.row
-        if register.boot == latest.boot:
-            return True
-        if (register.journal, register.kernel_boot) == (latest.journal, latest.kernel_boot):
-            return register.life > latest.life
-        return known.late
-
     def _tell_epoch(self, register: WorkerRegister, ctx: Context) -> None:
         welcome = WorkerWelcome(
             master=self.master,
@@ -182,10 +176,12 @@ class Registry:
         before = known.intruder
         since = before.since if before and before.pid == register.pid else ctx.wall_ms
         known.intruder = Intruder(register.host, register.pid, since, ctx.now_ms)
+        wait_s = -(-self.terms.patience_ms // 1_000)
         text = (
             f"{register.worker} is known from {known.row.host}, pid {known.row.pid}, with another "
             "journal or a later life of this one: two workers with one identity, or a restored "
-            "folder; give this one a folder and key of its own"
+            "folder; give this one a folder and key of its own. After a reboot, or where the "
+            f"journal was lost, wait: it is taken {wait_s} s after the other was last heard"
         )
         ctx.send(
             ctx.peer,
@@ -204,12 +200,15 @@ class Registry:
             return
         known.asking = None
         row = row_of(register, known.row, ctx.wall_ms)
+        if not self.terms.sees(row):
+            row.machine = ""  # it says that it may be watched, but not from here
         if row.kernel_boot != known.row.kernel_boot:
             known.former_kernels.append(known.row.kernel_boot)
         known.row, known.boot, known.peer = row, register.boot, known.asking_peer
         known.late, known.drained, known.draining = False, False, False
         known.slots, known.no_disk = row.slots, False  # its first beat says more
         known.heard_ms, known.heard_at = ctx.now_ms, ctx.wall_ms
+        self._watch(known, ctx)
         busy = sum(1 for attempt in register.attempts if attempt.phase != "ended")
         known.free_slots = max(0, known.slots_now - busy)
         ctx.write(row)
@@ -221,6 +220,9 @@ class Registry:
                 to_boot=register.boot,
                 judged=True,
                 verdicts=verdicts.verdicts,
+                number=register.number,
+                lease_ms=0 if self.terms.sees(row) else self.terms.lease_ms,
+                fence_grace_ms=self.terms.fence_grace_ms,
             ),
         )
         groups, types = register.groups, register.types
@@ -247,6 +249,11 @@ class Registry:
         known.heard_at = ctx.wall_ms
         known.free_slots, known.draining = beat.free_slots, beat.draining
         known.slots, known.no_disk = beat.slots or known.row.slots, beat.no_disk
+        warden = (beat.warden_pid, beat.warden_ticks)
+        if self.terms.sees(known.row) and warden != (known.row.warden_pid, known.row.warden_ticks):
+            known.row.warden_pid, known.row.warden_ticks = warden
+            ctx.write(known.row)
+            self._watch(known, ctx)
         ctx.tell(
             "dispatcher",
             WorkerBeat(
@@ -262,12 +269,56 @@ class Registry:
         )
         self._adjust(known, ctx)
 
-    def _look_for_late(self, ctx: Context) -> None:
-        limit_ms = BEATS_MISSED * self.heartbeat_ms
+    def _look_again(self, ctx: Context) -> None:
+        self.look_due_ms = ctx.now_ms + self.terms.heartbeat_ms
+        ctx.set_timer("late", self.terms.heartbeat_ms)
+
+    def _look_for_silent(self, ctx: Context) -> None:
+        """Who was not heard for long. While this node did not look, it did not hear either."""
+        self._excuse(ctx.now_ms - self.look_due_ms, ctx.now_ms)
+        limit_ms = BEATS_MISSED * self.terms.heartbeat_ms
         for known in self.workers.values():
-            heard_ms = known.heard_ms
-            if not known.late and heard_ms is not None and ctx.now_ms - heard_ms > limit_ms:
+            silent_ms = ctx.now_ms - self._last_heard_ms(known)
+            if not known.late and silent_ms > limit_ms:
                 self._call_late(known, ctx)
+            if silent_ms > self.terms.patience_ms and known.may_be_dead(self.terms):
+                self._declare_dead(known, silent_ms, ctx)
+
+    def _excuse(self, own_delay_ms: int, now_ms: int) -> None:
+        """This node was itself late by so much: all deadlines move by it (DESIGN section 4)."""
+        self.recovered_ms = min(now_ms, self.recovered_ms + own_delay_ms)
+        for known in self.workers.values():
+            if known.heard_ms is not None:
+                known.heard_ms = min(now_ms, known.heard_ms + own_delay_ms)
+
+    def _last_heard_ms(self, known: Known) -> int:
+        """By this master; what an earlier one heard counts as heard at our start."""
+        return self.recovered_ms if known.heard_ms is None else known.heard_ms
+
+    # --- death ----------------------------------------------------------------------------------
+
+    def _watch(self, known: Known, ctx: Context) -> None:
+        known.warden_gone = False
+        row = known.row
+        if self.terms.sees(row):
+            ctx.perform(WatchWarden(row.id, row.warden_pid, row.warden_ticks))
+
+    def _lose_warden(self, gone: WardenGone) -> None:
+        known = self.workers.get(gone.worker)
+        if known is not None and (known.row.warden_pid, known.row.warden_ticks) == (
+            gone.pid,
+            gone.start_ticks,
+        ):
+            known.warden_gone = True
+
+    def _declare_dead(self, known: Known, silent_ms: int, ctx: Context) -> None:
+        """Committed with what follows: whatever it had is handed over."""
+        known.row.dead_at = ctx.wall_ms
+        ctx.write(known.row)
+        known.boot, known.late = "", True
+        ctx.tell("dispatcher", WorkerSilent(known.row.id))
+        since_ms = ctx.wall_ms - silent_ms
+        ctx.tell("event_persister", WorkerDead(known.row.id, known.row.host, since_ms))
 
     def _lose(self, peer: bytes, ctx: Context) -> None:
         for known in self.workers.values():
@@ -359,7 +410,7 @@ class Registry:
         """Connected; or it has not left, and this master is too young to have heard it."""
         if known.boot:
             return not known.late
-        young = ctx.now_ms - self.recovered_ms <= BEATS_MISSED * self.heartbeat_ms
+        young = ctx.now_ms - self.recovered_ms <= BEATS_MISSED * self.terms.heartbeat_ms
         return known.row.left_at is None and known.heard_ms is None and young
 
     def _drained(self, drained: WorkerDrained, ctx: Context) -> None:

@@ -114,6 +114,7 @@ def compose(
         file=task.file,
         python=task.python,
         run_as=task.run_as,
+        keep=task.on_isolation == "keep",
     )
     return request, ""
 

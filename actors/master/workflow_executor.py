@@ -15,6 +15,7 @@ from typing import assert_never
 from weakref import WeakValueDictionary
 
 from ...protocol.errors import DefinitionRefused, Usage
+from ...protocol.reasons import NEVER_RETRIED
 from ...protocol.rows import TaskInstanceRow, WorkflowInstanceRow, WorkflowVersion
 from ...protocol.states import (
     PRIORITIES,
@@ -57,8 +58,6 @@ SLICE = 500
 #: Rows read at once while recovering.
 RECOVER_INSTANCES = 50
 RECOVER_TASKS = 1_000
-#: New attempts that a task may get because its worker lost it; then it has failed (DESIGN 2).
-FAILOVER_MAX = 3
 
 T, W = TaskState, WorkflowState
 
@@ -338,6 +337,8 @@ class WorkflowExecutor:
         if ended.is_to_end:
             return None
         match ended.state:
+            case T.FAILURE if ended.reason in NEVER_RETRIED:
+                return None
             case T.FAILURE:
                 policy = live.version.definition.tasks[ended.node].retry
                 if ended.try_no > policy.times:
@@ -346,9 +347,7 @@ class WorkflowExecutor:
                 wait_ms = retry_wait_ms(live.version, ended.node, ended.try_no, number)
                 return Retry(ended.task_instance_id, wait_ms, True, False)
             case T.NEED_FAULT_TOLERANCE:
-                by_shutdown = ended.reason == "shutdown"
-                if not by_shutdown and ended.failover_no >= FAILOVER_MAX:
-                    return None
+                by_shutdown = ended.reason == "shutdown"  # else one of a bounded number
                 return Retry(ended.task_instance_id, 0, False, not by_shutdown)
             case _:
                 return None

@@ -49,11 +49,13 @@ from .messages import (
     Fenced,
     FreeSlots,
     Judged,
+    Leased,
     ListAttempts,
     Listing,
     Recovered,
     Report,
     SettledBelow,
+    WardenMet,
     ids_of,
 )
 
@@ -82,6 +84,7 @@ Inbox = (
     | ListAttempts
     | CountSlots
     | EpochRose
+    | Leased
     | Judged
     | SettledBelow
     | Drain
@@ -123,6 +126,7 @@ class Executor:
         self.warden_records: dict[int, dict[str, Any]] | None = None
         self.early: list[dict[str, Any]] = []  # said before we had recovered
         self.recovered = False
+        self.lease: Leased | None = None  # as the warden was told last, or is to be told
         self.drain: Drain | None = None
         self.drain_until_ms = 0
         self.preparing: dict[int, Attempt] = {}  # not yet told to be RUNNING, the oldest first
@@ -163,6 +167,9 @@ class Executor:
             case EpochRose():
                 self.epoch = message.epoch
                 self.settled_below = 0
+            case Leased():
+                self.lease = message
+                self._pass_on_lease(ctx)
             case Judged():
                 for verdict in message.verdicts:
                     if verdict.verdict != "keep":
@@ -347,6 +354,8 @@ class Executor:
             "workflow_instance_id": row.workflow_instance_id,
             "attempt": row.attempt,
             "marker": self._marker(row),
+            "owner": self.lease.owner if self.lease is not None else 0,
+            "keep": attempt.request is not None and attempt.request.keep,
             "argv": launch.argv,
             "env": launch.env,
             "cwd": launch.cwd,
@@ -507,8 +516,16 @@ class Executor:
 
     # --- the warden, and what a former life left ------------------------------------------------
 
+    def _pass_on_lease(self, ctx: Context) -> None:
+        if self.lease is not None:
+            of = self.lease
+            until = {"until_ms": of.until_ms, "grace_ms": of.fence_grace_ms}
+            ctx.perform(ToWarden({"do": "lease", "owner": of.owner, **until}))
+
     def _hear_warden(self, said: dict[str, Any], ctx: Context) -> None:
         if said["say"] == "records":
+            self._pass_on_lease(ctx)  # a new warden knows of none, and is to start nothing without
+            ctx.tell("membership", WardenMet(said["pid"], said["start_ticks"]))
             self.warden_records = {record["dispatch_id"]: record for record in said["records"]}
             self._meet_warden(ctx)
             return
@@ -522,6 +539,10 @@ class Executor:
                 ctx.perform(ToWarden(forget))
             return
         match said["say"]:
+            case "never_began" if attempt.row.kill_reason is None:  # the lease had passed
+                attempt.row.kill_reason = "fence"
+                ctx.put(attempt.row)
+                self._end_unbegun(attempt, ctx)
             case "unknown" | "never_began":
                 self._end_unbegun(attempt, ctx)
             case "begun":
@@ -663,4 +684,5 @@ def _by_intent(intent: str) -> tuple[str, str, str]:
         case "shutdown":
             return "NEED_FAULT_TOLERANCE", "shutdown", "stopped with the cluster; it will run again"
         case _:
-            return "NEED_FAULT_TOLERANCE", "fenced", "stopped: the master had given it up"
+            message = "stopped by its worker: no master had answered for the time of its lease"
+            return "NEED_FAULT_TOLERANCE", "fenced", message

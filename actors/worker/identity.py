@@ -18,3 +18,4 @@ class Identity(msgspec.Struct, frozen=True):
     version: str
     pid: int
     host: str
+    machine: str = ""  # see `protocol.commands.WorkerRegister`

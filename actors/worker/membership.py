@@ -3,7 +3,8 @@
 It registers with everything the executor has, again every second until welcomed, and beats every
 ``heartbeat_ms``. Invariant: nothing is registered before the executor has recovered (journal read,
 warden answered), and every registration carries a listing taken in the same turn; a listing made
-before the epoch was known is never judged (DESIGN section 5, reconciliation).
+before the epoch was known is never judged (DESIGN section 5, reconciliation). A lease counts from
+the sending of what was answered; the warden, which keeps it, goes by the clock of ``ctx.now_ms``.
 """
 
 import logging
@@ -32,11 +33,13 @@ from .messages import (
     EpochRose,
     FreeSlots,
     Judged,
+    Leased,
     ListAttempts,
     Listing,
     OwnerAppeared,
     Recovered,
     SettledBelow,
+    WardenMet,
 )
 
 log = logging.getLogger(__name__)
@@ -45,6 +48,9 @@ log = logging.getLogger(__name__)
 REGISTER_MS = 1_000
 #: After `WorkerRefused`: a person has to act, or the other identity to end.
 REFUSED_MS = 5_000
+#: Heartbeats and registrations whose sending is remembered until one of them is answered: the last
+#: 100 s at the fastest beat. An answer to an older one renews no lease.
+SENT_MAX = 2_000
 
 Inbox = (
     Boot
@@ -52,6 +58,7 @@ Inbox = (
     | Listing
     | FreeSlots
     | Drained
+    | WardenMet
     | WorkerWelcome
     | WorkerRefused
     | HeartbeatAck
@@ -65,7 +72,7 @@ Inbox = (
 
 
 class Membership:
-    """Owns the known epoch, whether we are welcomed, and the heartbeat's number."""
+    """Owns the known epoch, whether we are welcomed, and when what was sent that is unanswered."""
 
     def __init__(self, identity: Identity, master: bytes, epoch: int, heartbeat_ms: int) -> None:
         self.identity = identity
@@ -77,7 +84,12 @@ class Membership:
         self.leaving = False  # the cluster goes down
         self.adjusted = Adjust(draining=False, no_disk=False, slots=identity.slots)
         self.refusal = ""  # of our registration, as the master said it last
-        self.beats = 0
+        self.numbers = 0  # of heartbeats and registrations
+        self.sent_ms: dict[int, int] = {}  # by number, of what is not answered yet
+        self.master_id = 0
+        self.lease_ms = 0
+        self.fence_grace_ms = 0
+        self.warden = WardenMet(0, 0)
         self.vitals = Vitals(0.0, 0, 0, 0)
 
     def held(self) -> int:
@@ -104,6 +116,8 @@ class Membership:
             case Vitals():
                 self.vitals = message
                 self._adjust(self.adjusted.draining, self.adjusted.slots, ctx)
+            case WardenMet():
+                self.warden = message
             case LinkChanged():
                 if message.up and self.recovered:
                     ctx.tell("executor", CountSlots())
@@ -158,6 +172,10 @@ class Membership:
                 pid=me.pid,
                 host=me.host,
                 attempts=listing.attempts,
+                number=self._next_number(ctx),
+                machine=me.machine,
+                warden_pid=self.warden.pid,
+                warden_ticks=self.warden.start_ticks,
             ),
         )
 
@@ -170,6 +188,9 @@ class Membership:
             self._register(ctx)
             return
         self.welcomed = True
+        self.master_id, self.lease_ms = welcome.master, welcome.lease_ms
+        self.fence_grace_ms = welcome.fence_grace_ms
+        self._renew(welcome.number, ctx)
         ctx.tell("executor", Judged(welcome.verdicts))
         ctx.tell("retry_reporter", OwnerAppeared())
 
@@ -209,19 +230,37 @@ class Membership:
         if ack.to_boot != self.identity.boot or ack.epoch < self.epoch:
             return
         if ack.welcomed and ack.epoch == self.epoch:
+            if self.welcomed and self.lease_ms:
+                self._renew(ack.number, ctx)
             ctx.tell("executor", SettledBelow(ack.settled_below))
             return
         if self.welcomed:
             self.welcomed = False
             self._register(ctx)
 
+    def _next_number(self, ctx: Context) -> int:
+        self.numbers += 1
+        self.sent_ms[self.numbers] = ctx.now_ms
+        if len(self.sent_ms) > SENT_MAX:
+            del self.sent_ms[next(iter(self.sent_ms))]
+        return self.numbers
+
+    def _renew(self, number: int, ctx: Context) -> None:
+        """What was sent then is answered: the lease runs from that moment, not from now."""
+        sent_ms = self.sent_ms.get(number)
+        if sent_ms is None:
+            return  # a later one was answered before
+        for earlier in [n for n in self.sent_ms if n <= number]:
+            del self.sent_ms[earlier]
+        until_ms = sent_ms + self.lease_ms if self.lease_ms else 0
+        ctx.tell("executor", Leased(self.master_id, until_ms, self.fence_grace_ms))
+
     def _beat(self, free_slots: int, ctx: Context) -> None:
-        self.beats += 1
         ctx.send_now(
             self.master,
             Heartbeat(
                 boot=self.identity.boot,
-                number=self.beats,
+                number=self._next_number(ctx),
                 sent_ms=ctx.wall_ms,
                 free_slots=free_slots,
                 load=self.vitals.load,
@@ -231,5 +270,7 @@ class Membership:
                 draining=self.leaving or self.adjusted.draining,
                 slots=self.adjusted.slots,
                 no_disk=self.adjusted.no_disk,
+                warden_pid=self.warden.pid,
+                warden_ticks=self.warden.start_ticks,
             ),
         )

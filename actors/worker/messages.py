@@ -47,6 +47,21 @@ class EpochRose(Message, frozen=True):
     epoch: int
 
 
+class Leased(Message, frozen=True):
+    """membership → executor: for how long an owner's attempts may run, for the warden."""
+
+    owner: int
+    until_ms: int  # on the clock of ``ctx.now_ms``; 0: there is no lease
+    fence_grace_ms: int
+
+
+class WardenMet(Message, frozen=True):
+    """executor → membership: which process the warden is, for a master that can watch it."""
+
+    pid: int
+    start_ticks: int
+
+
 class Judged(Message, frozen=True):
     """membership → executor: the master's verdicts on our listing."""
 

@@ -13,7 +13,8 @@ From the worker, one JSON object a line, each with the ``connection`` it came by
 | do | fields | answered by |
 |---|---|---|
 | hello | worker, boot, life | records, once the former connection is read to its end |
-| start | IDENTITY, argv, env, cwd, log, limit_ms, grace_ms | begun, ended; repeated: the latest |
+| start | IDENTITY, argv, env, cwd, log, limit_ms, grace_ms | begun, ended; or never_began |
+| lease | owner, until_ms (CLOCK_BOOTTIME; 0: none), grace_ms | |
 | kill | dispatch_id, intent, grace_ms | killing, then ended or kill_failed; or the end; unknown |
 | forget | dispatch_id, ended or lost (else ignored) | |
 | leave | | the end of the warden when nothing runs |
@@ -22,14 +23,20 @@ Intents: person, timeout, fence, shutdown. An unknown attempt that is killed can
 attempt is killed with intent timeout ``limit_ms`` after its begin (0: never), unless somebody was
 first; ``grace_ms`` is the grace of that kill.
 
+A lease says until when this owner's attempts may run. When one has passed the warden stops them by
+itself (TERM at once, KILL ``grace_ms`` after the deadline, intent fence), but for those that are to
+be kept, and starts nothing of this owner until the lease is renewed.
+
 From the world:
 
 | do | fields | means |
 |---|---|---|
 | open | | the first message: the log has been read |
+| clock | now_ms (CLOCK_BOOTTIME) | comes first of all that is received together |
 | closed | connection | read to its end; nothing more comes from it |
 | spawned | dispatch_id, pid, start_ticks, start_time | answers ``spawn`` |
 | spawn_failed | dispatch_id, message, end_time | answers ``spawn`` |
+| never_spawned | dispatch_id, end_time | answers ``spawn``, see `Warden.withdrawn` |
 | signalled | dispatch_id | answers ``signal`` if the main process had not ended by then |
 | exited | dispatch_id, code, signal, duration_ms | the main process ended; code or signal is None |
 | swept | dispatch_id, sweep_no, left (pids) | answers ``sweep``: found alive, or not yet clear |
@@ -49,6 +56,7 @@ Effects:
 | ("close", connection) | close it; no ``closed`` follows |
 | ("timer", after_ms, message) | receive that message then; timers do not replace one another |
 | ("limit", dispatch_id, after_ms) | receive ``limit_over`` then; None: call it off |
+| ("alarm", at_ms) | receive ``clock`` by then (CLOCK_BOOTTIME); replaces the former |
 | ("exit",) | end the process; nothing follows |
 
 Facts, each with ``say`` and, but for the first, dispatch_id:
@@ -88,18 +96,23 @@ FORGOTTEN_MAX = 1_000
 TOMBSTONES_MAX = 10_000  # kills that came before their start; the oldest go first
 
 NUMBERS = ("dispatch_id", "task_instance_id", "workflow_instance_id", "attempt")
-IDENTITY = (*NUMBERS, "marker")
+#: ``owner``: the master by whose lease it lives; ``keep``: it outlives that (`on_isolation: keep`).
+IDENTITY = (*NUMBERS, "marker", "owner", "keep")
 
 #: What each command must carry. One that does not is answered, never acted upon: a warden outlives
 #: its worker's upgrade and may hear what it does not know.
 COMMANDS: dict[str, dict[str, type]] = {
     "hello": {"worker": str, "boot": str, "life": int},
     "start": dict.fromkeys((*NUMBERS, "limit_ms", "grace_ms"), int)
-    | {"marker": str, "argv": list, "env": dict, "cwd": str, "log": str},
+    | {"marker": str, "owner": int, "keep": bool}
+    | {"argv": list, "env": dict, "cwd": str, "log": str},
+    "lease": {"owner": int, "until_ms": int, "grace_ms": int},
     "kill": {"dispatch_id": int, "intent": str, "grace_ms": int},
     "forget": {"dispatch_id": int},
     "leave": {},
 }
+TERM = 15  # signal(7): as what ended a process that was told to end before it began
+
 TOLD = {  # the fields of the facts that are also records
     "begun": ("pid", "start_ticks", "start_time"),
     "ended": ("code", "signal", "end_time", "duration_ms", "intent", "problem"),
@@ -123,6 +136,15 @@ class Live:
         self.stuck: list[int] = []  # told in the last kill_failed
 
 
+class Lease:
+    """Until when an owner's attempts may run, and how long they may then take to end."""
+
+    def __init__(self, until_ms: int, grace_ms: int) -> None:
+        self.until_ms = until_ms
+        self.grace_ms = grace_ms
+        self.over = False  # it has passed, and what it held was told to end
+
+
 class Warden:
     """All decisions of one warden. ``live`` holds the unended ones among ``attempts``.
 
@@ -144,6 +166,9 @@ class Warden:
         self.life = 0  # the highest greeted
         self.waiting: dict[int, list[Fields]] = {}  # connection → its hello and what came after
         self.tombstones: dict[int, None] = {}
+        self.now_ms = 0  # CLOCK_BOOTTIME, as the last `clock` had it
+        self.leases: dict[int, Lease] = {}  # by owner; one that is watched has none
+        self.alarm_ms = 0  # when `clock` comes at the latest; 0: when it may
         self.leaving = False
         self.idle = False  # an idle timer runs
         self.idle_no = 0
@@ -200,10 +225,12 @@ class Warden:
 
     def _start(self, message: Fields) -> list[Effect]:
         dispatch_id = message["dispatch_id"]
-        if dispatch_id in self.tombstones:
-            return self._tell("never_began", dispatch_id)
         if dispatch_id in self.attempts:
             return self._tell_latest(dispatch_id)
+        if self._has_passed(message["owner"]):
+            self._bury(dispatch_id)
+        if dispatch_id in self.tombstones:
+            return self._tell("never_began", dispatch_id)
         record = {"phase": "starting", "kernel_boot": self.kernel_boot}
         record |= {name: message[name] for name in IDENTITY}
         live = self.live[dispatch_id] = Live(abandoned=False)
@@ -213,20 +240,28 @@ class Warden:
     def _kill(self, message: Fields) -> list[Effect]:
         dispatch_id = message["dispatch_id"]
         if dispatch_id not in self.attempts:
-            self.tombstones[dispatch_id] = None
-            if len(self.tombstones) > TOMBSTONES_MAX:
-                del self.tombstones[next(iter(self.tombstones))]
+            self._bury(dispatch_id)
             return self._tell("unknown", dispatch_id)
         live = self.live.get(dispatch_id)
         if live is None:
             return self._tell_latest(dispatch_id)
-        effects: list[Effect] = []
-        first = live.asked is None
-        if first or message["grace_ms"] < live.grace_ms:
-            live.asked = live.asked or message["intent"]
-            live.grace_ms = message["grace_ms"]
-            effects = self._terminate(dispatch_id, live, first)
+        effects = self._ask(dispatch_id, live, message["intent"], message["grace_ms"])
         return effects + self._tell("killing", dispatch_id)
+
+    def _bury(self, dispatch_id: int) -> None:
+        """It can never begin."""
+        self.tombstones[dispatch_id] = None
+        if len(self.tombstones) > TOMBSTONES_MAX:
+            del self.tombstones[next(iter(self.tombstones))]
+
+    def _ask(self, dispatch_id: int, live: Live, intent: str, grace_ms: int) -> list[Effect]:
+        """It is to end: the first intent stays, the shortest grace counts."""
+        first = live.asked is None
+        if not first and grace_ms >= live.grace_ms:
+            return []
+        live.asked = live.asked or intent
+        live.grace_ms = grace_ms
+        return self._terminate(dispatch_id, live, first)
 
     def _terminate(self, dispatch_id: int, live: Live, first: bool) -> list[Effect]:
         """TERM and its grace; only the grace if a longer one is running already."""
@@ -236,6 +271,40 @@ class Warden:
         effects: list[Effect] = [("signal", dispatch_id, facts["pid"])] if first else []
         grace_over = {"do": "grace_over", "dispatch_id": dispatch_id}
         return [*effects, ("timer", live.grace_ms, grace_over)]
+
+    def _lease(self, message: Fields) -> list[Effect]:
+        owner, until_ms = message["owner"], message["until_ms"]
+        known = self.leases.pop(owner, None)
+        if until_ms:
+            latest_ms = max(until_ms, known.until_ms if known is not None else 0)
+            self.leases[owner] = Lease(latest_ms, message["grace_ms"])
+        return self._stop_overdue()
+
+    def _clock(self, message: Fields) -> list[Effect]:
+        self.now_ms = message["now_ms"]
+        return self._stop_overdue()
+
+    def _has_passed(self, owner: int) -> bool:
+        lease = self.leases.get(owner)
+        return lease is not None and lease.until_ms <= self.now_ms
+
+    def _stop_overdue(self) -> list[Effect]:
+        """Stop what has outlived its owner's lease; be woken at the next deadline."""
+        effects: list[Effect] = []
+        for owner, lease in self.leases.items():
+            if lease.over or not self._has_passed(owner):
+                continue
+            lease.over = True
+            grace_ms = max(0, lease.until_ms + lease.grace_ms - self.now_ms)
+            for dispatch_id, live in self.live.items():
+                facts = self.attempts[dispatch_id]
+                if facts.get("owner") == owner and not facts.get("keep"):
+                    effects += self._ask(dispatch_id, live, "fence", grace_ms)
+        next_ms = min((x.until_ms for x in self.leases.values() if not x.over), default=0)
+        if next_ms and next_ms != self.alarm_ms:
+            effects.append(("alarm", next_ms))
+        self.alarm_ms = next_ms
+        return effects
 
     def _forget(self, message: Fields) -> list[Effect]:
         dispatch_id = message["dispatch_id"]
@@ -272,15 +341,26 @@ class Warden:
             effects += self._terminate(dispatch_id, live, first=True)
         return effects
 
+    def withdrawn(self, start: Fields, wall_ms: int) -> Fields | None:
+        """What answers a ``spawn`` instead of its performing: it was told to end meanwhile.
+
+        The disk may have held it back for long, beyond the owner's lease.
+        """
+        dispatch_id = start["dispatch_id"]
+        if self.live[dispatch_id].asked is None:
+            return None
+        return {"do": "never_spawned", "dispatch_id": dispatch_id, "end_time": wall_ms}
+
+    def _never_spawned(self, message: Fields) -> list[Effect]:
+        live = self.live[message["dispatch_id"]]
+        live.intent = live.asked
+        live.result = _nothing_ran(message["end_time"]) | {"signal": TERM}
+        return self._conclude(message["dispatch_id"])
+
     def _spawn_failed(self, message: Fields) -> list[Effect]:
         dispatch_id = message["dispatch_id"]
-        self.live[dispatch_id].result = {
-            "code": None,
-            "signal": None,
-            "end_time": message["end_time"],
-            "duration_ms": 0,
-            "problem": {"reason": "spawn", "message": message["message"]},
-        }
+        problem = {"reason": "spawn", "message": message["message"]}
+        self.live[dispatch_id].result = _nothing_ran(message["end_time"]) | {"problem": problem}
         return self._conclude(dispatch_id)
 
     def _signalled(self, message: Fields) -> list[Effect]:
@@ -413,3 +493,8 @@ class Warden:
             return []  # begun, ended or lost follows
         told = {name: facts[name] for name in TOLD.get(facts["phase"], ())}
         return self._tell(facts["phase"], dispatch_id, **told)
+
+
+def _nothing_ran(end_time: int) -> Fields:
+    ended = {"code": None, "signal": None, "end_time": end_time, "duration_ms": 0}
+    return ended | {"problem": None}

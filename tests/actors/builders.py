@@ -5,6 +5,7 @@ The attempt is number 1 of task instance 10 of instance 1, dispatched as 100, un
 
 from typing import Any
 
+from stenella.actors.master.liveness import Terms
 from stenella.actors.master.messages import Judge, Ready, WorkerBeat, WorkerUp
 from stenella.actors.master.version import Version
 from stenella.actors.worker.identity import Identity
@@ -36,6 +37,9 @@ EPOCH = 3
 GRACE_MS = 5_000
 PEER = b"w1-link"
 MASTER = b"master"
+#: A master on machine m1; workers are on another unless said otherwise.
+TERMS = Terms(heartbeat_ms=2_000, lease_ms=60_000, fence_grace_ms=10_000, machine="m1")
+FAILOVER_MAX = 3
 ATTEMPT: dict[str, Any] = {
     "task_instance_id": 10,
     "workflow_instance_id": 1,
@@ -244,6 +248,7 @@ def register(*attempts: AttemptReport, **fields: Any) -> WorkerRegister:
         "pid": 9,
         "host": "h1",
         "attempts": list(attempts),
+        "number": 1,
     }
     return WorkerRegister(**given | fields)
 

@@ -40,7 +40,7 @@ def adopting(
 ) -> Executor:
     """An executor that has found these in its journal and at its warden."""
     made = Executor(IDENTITY, MASTER, GRACE_MS)
-    greeting = WardenSaid({"say": "records", "records": records})
+    greeting = records_of(records)
     ctx.asked = []
     for message in (Boot(), Loaded("attempts", (), rows), greeting, EpochRose(EPOCH), *messages):
         ctx.give(made, message)
@@ -54,6 +54,10 @@ def facts(asked: list[Asked]) -> list[Any]:
 
 def said(**fact: Any) -> WardenSaid:
     return WardenSaid(fact)
+
+
+def records_of(records: list[dict[str, Any]]) -> WardenSaid:
+    return said(say="records", records=records, pid=55, start_ticks=6)
 
 
 PREPARED = Prepared(100, LAUNCH)

@@ -7,7 +7,7 @@ from stenella.actors.master.messages import AdmitInstance, RecoverTasks, TaskEnd
 from stenella.protocol.rows import DeadLetter, TaskEvent, TaskInstanceRow
 from stenella.protocol.states import Event, TaskState
 
-from .builders import EPOCH, GRACE_MS, PEER, instance_row, task, version
+from .builders import EPOCH, FAILOVER_MAX, GRACE_MS, PEER, instance_row, task, version
 from .recorder import Asked, Recorder, of
 
 WAITS = {"state": TaskState.SUBMITTED_SUCCESS}
@@ -16,7 +16,7 @@ RUNS = {"state": TaskState.RUNNING_EXECUTION, "seq": 1}
 
 def persister(ctx: Recorder, *rows: TaskInstanceRow, params: Any = None) -> EventPersister:
     """A persister of one live instance with these rows."""
-    made = EventPersister(1, EPOCH, GRACE_MS)
+    made = EventPersister(1, EPOCH, GRACE_MS, FAILOVER_MAX)
     of_two = version(task("a", params=params or {}), task("b"))
     ctx.give(made, AdmitInstance(instance_row(), of_two))
     ctx.give(made, RecoverTasks(list(rows)))

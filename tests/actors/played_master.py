@@ -27,11 +27,11 @@ from stenella.storage.journal import Journal
 from stenella.storage.queries import Queries
 from stenella.workflow.definition import Definition, encode
 
-from .builders import GRACE_MS, heartbeat, register, result, running
+from .builders import FAILOVER_MAX, GRACE_MS, TERMS, heartbeat, register, result, running
 from .recorder import WALL_MS
 
 CLIENT = b"client"
-BEAT_MS = 2_000
+BEAT_MS = TERMS.heartbeat_ms
 
 
 class PlayedMaster:
@@ -57,8 +57,9 @@ class PlayedMaster:
             epoch=started.epoch,
             endpoint="",
             pid=42,
-            heartbeat_ms=BEAT_MS,
+            terms=TERMS,
             kill_grace_ms=GRACE_MS,
+            failover_max=FAILOVER_MAX,
         )
         self.turn = Turn(
             "master",

@@ -27,6 +27,7 @@ from stenella.protocol.states import Event, TaskState
 
 from .builders import (
     EPOCH,
+    FAILOVER_MAX,
     GRACE_MS,
     PEER,
     instance_row,
@@ -88,7 +89,7 @@ def test_what_was_killed_while_it_waited_is_not_placed() -> None:
 
 
 def test_nothing_of_a_stopping_instance_is_placed_though_its_kill_is_cut_into_slices() -> None:
-    ctx, made = Recorder(), EventPersister(1, EPOCH, GRACE_MS)
+    ctx, made = Recorder(), EventPersister(1, EPOCH, GRACE_MS, FAILOVER_MAX)
     count = SLICE + 1
     tasks = [task(f"t{node}") for node in range(count)]
     ctx.give(made, AdmitInstance(instance_row(), version(*tasks)))

@@ -142,6 +142,8 @@ def test_a_prepared_attempt_is_handed_to_the_warden_with_its_marker() -> None:
     assert effect.message == {name: IDS[name] for name in names} | {
         "do": "start",
         "marker": "c1.w1.10.1",
+        "owner": 0,
+        "keep": False,
         "argv": LAUNCH.argv,
         "env": LAUNCH.env,
         "cwd": LAUNCH.cwd,

@@ -10,10 +10,10 @@ from .builders import EPOCH, register, result, result_ack, running
 from .executors import BEGUN, ENDED, STARTED, adopting, executor
 from .played_master import PlayedMaster
 from .recorder import Recorder, of, told
+from .registries import hear, judged, welcomed
 from .test_callback_sender import said
 from .test_executor_adoption import record
 from .test_membership import member, welcome
-from .test_registry import hear, judged, welcomed
 
 
 @pytest.mark.parametrize("life", [1, 2, 3])

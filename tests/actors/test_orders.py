@@ -33,8 +33,8 @@ from .builders import (
     worker_up,
 )
 from .recorder import WALL_MS, Recorder, of, told
+from .registries import BEAT_MS, hear, registry, welcomed
 from .test_dispatcher import dispatcher, step
-from .test_registry import BEAT_MS, hear, registry, welcomed
 
 
 def order(word: str, slots: int = 0, worker: str = "w1") -> OrderWorker:

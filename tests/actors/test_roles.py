@@ -9,6 +9,8 @@ from stenella.actors.base import Actor
 from stenella.actors.worker.identity import Identity
 from stenella.protocol import commands
 
+from .builders import FAILOVER_MAX, TERMS
+
 IDENTITY = Identity(
     worker="worker-1",
     boot="b",
@@ -27,7 +29,13 @@ IDENTITY = Identity(
 
 def master() -> dict[str, Actor]:
     return roles.master_actors(
-        master=1, epoch=1, endpoint="", pid=1, heartbeat_ms=2_000, kill_grace_ms=10_000
+        master=1,
+        epoch=1,
+        endpoint="",
+        pid=1,
+        terms=TERMS,
+        kill_grace_ms=10_000,
+        failover_max=FAILOVER_MAX,
     )
 
 

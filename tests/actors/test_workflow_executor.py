@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from stenella.actors.master.messages import KillTasks, StartWorkflow, StopWorkflow
-from stenella.actors.master.workflow_executor import FAILOVER_MAX, SLICE, WorkflowExecutor
+from stenella.actors.master.workflow_executor import SLICE, WorkflowExecutor
 from stenella.protocol.commands import (
     Refused,
     Submit,
@@ -18,7 +18,7 @@ from stenella.protocol.rows import TaskAttempt, WorkflowInstanceRow
 from stenella.protocol.states import WorkflowState
 from stenella.workflow.definition import Definition, Output, Parameter, Retry, encode
 
-from .builders import definition, killed, task
+from .builders import FAILOVER_MAX, definition, killed, task
 from .played_master import PlayedMaster, ids, written
 from .recorder import Recorder, of, told
 
@@ -224,7 +224,8 @@ def test_failovers_are_bounded(master: PlayedMaster) -> None:
 
     master.end(a, "NEED_FAULT_TOLERANCE", reason="lost")
 
-    assert master.states() == {"a": "NEED_FAULT_TOLERANCE"}
+    assert master.states() == {"a": "FAILURE"}
+    assert master.rows()["a"].reason == "killed_workers"
     assert master.end_state() is W.FAILURE
 
 

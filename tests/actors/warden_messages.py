@@ -38,6 +38,8 @@ def identity(dispatch_id: int = 7) -> Fields:
         "workflow_instance_id": 700,
         "attempt": 1,
         "marker": f"c.w1.{dispatch_id}.1",
+        "owner": 1,
+        "keep": False,
     }
 
 

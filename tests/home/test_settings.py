@@ -136,3 +136,10 @@ def test_a_misspelt_variable_is_refused_with_the_nearest() -> None:
 def test_a_wrong_value_in_a_variable_names_the_variable() -> None:
     with pytest.raises(Usage, match=r"STENELLA_WORKER__SLOTS: worker\.slots = 'many'"):
         load(None, {"STENELLA_WORKER__SLOTS": "many"})
+
+
+def test_a_lease_that_one_lost_heartbeat_would_end_is_refused(home: Home) -> None:
+    told = refusal(home, "[cluster]\nlease_s = 5.9\n")
+
+    assert "cluster.lease_s = 5.9" in told
+    assert "cluster.heartbeat_s = 2" in told

@@ -69,6 +69,8 @@ def start(folder: Path, dispatch_id: int, *argv: str) -> Fields:
         "workflow_instance_id": 1,
         "attempt": 1,
         "marker": marker(folder, dispatch_id),
+        "owner": 1,
+        "keep": False,
         "argv": list(argv),
         "env": {"PATH": "/usr/bin:/bin"},
         "cwd": str(folder),

@@ -26,6 +26,7 @@ from stenella.protocol.states import TASK_FINAL, WORKFLOW_FINAL
 from stenella.workflow.references import Reference, pieces
 
 from .journals import Journals
+from .leases import Leases
 from .processes import Processes
 from .rows import Rows
 from .story import Violation
@@ -44,13 +45,15 @@ class Checkers:
         self.world = world
         self.rows = Rows(world)
         self.journals = Journals()
-        self.processes = Processes(world, self.rows, self.journals)
+        self.leases = Leases(world, self.rows)
+        self.processes = Processes(world, self.rows, self.journals, self.leases)
 
     # --- commits ----------------------------------------------------------------------------------
 
     def on_master_commit(self) -> None:
         """Every row that changed is looked at."""
         self.rows.look()
+        self.leases.look(self.rows.new_events)
         for event in self.rows.ended_now:
             self.processes.is_gone(event)
         for row in self.rows.just_ended:
@@ -64,6 +67,7 @@ class Checkers:
 
     def on_send(self, node: "Node", commands: list[Command]) -> None:
         """I6 and its like: what is said is on disk."""
+        self.leases.on_send(node, commands)
         for command in commands:
             if isinstance(command, TaskKillResponse):
                 self.processes.on_kill_answer(node.name, command)
@@ -91,8 +95,10 @@ class Checkers:
         """What has been said, to a worker or by one."""
         if node is self.world.master:
             self.rows.said.arrived(sender, commands)
+            self.leases.heard(sender, commands)
         else:
             self.journals.told(node.name, commands)
+            self.leases.told(node, commands)
 
     def on_think(self, node: "Node") -> None:
         """A turn is thought."""
@@ -146,10 +152,12 @@ class Checkers:
 
     def on_spawn(self, node: "WorkerNode", process: "Process") -> None:
         """A task's command begins."""
+        self.leases.on_spawn(node, process)
         self.processes.on_spawn(node, process)
 
     def on_end(self, node: "WorkerNode", process: "Process") -> None:
         """A process is no more."""
+        self.leases.on_end(node, process)
         self.processes.on_end(process)
 
     def on_record(self, node: "WorkerNode", record: dict[str, Any]) -> None:

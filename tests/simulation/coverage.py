@@ -20,6 +20,7 @@ INVARIANTS = {
     "I11": "no attempt runs twice",
     "I12": "no two attempts of a task run at the same time",
     "I13": "what an older epoch or a former dispatch says changes nothing",
+    "I14": "a worker without an answer ends all it runs before anybody replaces it",
     "I15": "a recorded end is the attempt's result, and no result is invented",
     "I16": "a task starts when its parents have succeeded, on disk",
     "I17": "parents that end together make the child once",
@@ -60,7 +61,7 @@ FAULTS = {
     "F21": ("fsync fails: the node ends, the commit may be there", ("commit_final",)),
     "F23": ("clocks differ, jump and drift", ("clock_offset_ms_max", "clock_jump_ms", "drift")),
     "F24": ("a node's loop does not come round", ("block_ms",)),
-    "F25": ("SIGSTOP, later SIGCONT", ("freeze_ms",)),
+    "F25": ("SIGSTOP, later SIGCONT, of a process or a machine", ("freeze_ms", "suspend_ms")),
     "F26": ("tasks are deaf, litter, crash, lie", ("deaf", "stubborn", "littering", "odd")),
     "F28": ("pids are used again, files of a former boot", ("pids_max", "reboot_ms")),
     "F30": ("a worker comes and goes every second", ("flap_ms",)),
@@ -72,6 +73,5 @@ FAULTS = {
 
 #: Numbers that are asked for and wait for the feature they belong to.
 AWAITED = {
-    "I14": "leases: a worker without contact stops its attempts by itself",
     "F33": "a cloned worker",
 }

@@ -81,6 +81,14 @@ def freeze(world: "World") -> None:
     node.stand_still(world.random.randint(1, world.options.freeze_ms_max), whole=True)
 
 
+def suspend(world: "World") -> None:
+    """A machine of its own stands still with all that runs on it, and then goes on."""
+    machines = [worker.machine for worker in world.workers if worker.leased and worker.alive]
+    if machines:
+        for_ms = world.random.randint(1, world.options.suspend_ms_max)
+        world.random.choice(machines).freeze(for_ms)
+
+
 def block(world: "World") -> None:
     """A node's loop does not come round; its threads and its socket's queue go on."""
     node = world.random.choice(nodes(world))
@@ -90,8 +98,10 @@ def block(world: "World") -> None:
 def kill_child(world: "World") -> None:
     """The kernel, out of memory, kills a task's process."""
     machine = world.random.choice(world.workers).machine
-    if machine.processes:
-        machine.kill(world.random.choice(list(machine.processes.values())))
+    # What outlasts KILL is the warden's to report, and it did not send this one.
+    victims = [p for p in machine.processes.values() if not p.plan.get("stubborn_ms")]
+    if victims:
+        machine.kill(world.random.choice(victims))
 
 
 def fill_disk(world: "World") -> None:
@@ -204,6 +214,7 @@ BY_THEMSELVES: dict[str, Callable[["World"], None]] = {
     "reboot_ms": reboot,
     "blackout_ms": black_out,
     "freeze_ms": freeze,
+    "suspend_ms": suspend,
     "block_ms": block,
     "disk_full_ms": fill_disk,
     "storm_ms": storm,

@@ -4,6 +4,7 @@ A process runs the plan that its script is (see `workflows.py`), whoever may hav
 """
 
 import json
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from .warden_process import WardenProcess
@@ -18,13 +19,17 @@ UNSYNCED_LINES_MAX = 30
 #: KILL takes effect at once as a rule, later in an uninterruptible sleep.
 DYING_MS_MAX = 5
 WARDEN_START_MS = 60
+THAW_MS_MAX = 5  # in which all goes on that waited
 Fields = dict[str, Any]
 
 
 class Process:
     """One process; ``start`` is the warden's order that it came from."""
 
-    def __init__(self, pid: int, start_ticks: int, start: Fields, main: bool) -> None:
+    def __init__(
+        self, machine: "Machine", pid: int, start_ticks: int, start: Fields, main: bool
+    ) -> None:
+        self.machine = machine
         self.pid = pid
         self.start_ticks = start_ticks
         self.start = start
@@ -49,18 +54,59 @@ class Machine:
         self.folders: dict[int, Fields] = {}  # dispatch id → outputs written
         self.log: list[str] = []  # warden.log
         self.warden: WardenProcess | None = None
+        self.warden_started_ms = 0
+        self.frozen = False  # all of it: a suspended machine
+        self.thawed_ms = -1_000_000
+        self.backlog: list[Callable[[], object]] = []
+
+    # --- standing still ---------------------------------------------------------------------------
+
+    def freeze(self, for_ms: int) -> None:
+        """Nothing happens on it, and then all goes on."""
+        if self.frozen:
+            return
+        self.frozen = True
+        self.node.stand_still(for_ms, whole=True)
+        self.world.trace.add(self.world.now_ms, self.node.name, "freezes", f"for {for_ms} ms")
+        self.world.after(for_ms, self.thaw)
+
+    def thaw(self) -> None:
+        """It goes on, in whatever order."""
+        if not self.frozen:
+            return
+        self.frozen, self.thawed_ms = False, self.world.now_ms
+        self.world.trace.add(self.world.now_ms, self.node.name, "thaws")
+        waiting, self.backlog = self.backlog, []
+        for action in waiting:
+            self.world.after(self.world.random.randint(0, THAW_MS_MAX), action)
+
+    def when_awake(self, action: Callable[[], object]) -> None:
+        """Do it now, or when the machine runs again."""
+        if self.frozen:
+            self.backlog.append(action)
+        else:
+            action()
 
     @property
     def kernel_boot(self) -> str:
         """Changes with a reboot."""
-        return f"kernel-{self.boots}"
+        if self.node.leased:
+            return f"kernel-{self.node.name}-{self.boots}"
+        return f"kernel-here-{self.world.boots_here}"
+
+    @property
+    def seen_from_master(self) -> str:
+        """By what name a master on the same machine knows it; empty: it is another one."""
+        return "" if self.node.leased else self.kernel_boot
 
     # --- the warden -------------------------------------------------------------------------------
 
     def start_warden(self) -> WardenProcess:
         """Start one where there is none."""
         assert self.warden is None
-        self.warden = WardenProcess(self.world, self)
+        self.pids += 1
+        self.warden_started_ms = self.world.now_ms
+        self.warden = WardenProcess(self.world, self, self.pids)
         return self.warden
 
     def kill_warden(self) -> None:
@@ -81,6 +127,7 @@ class Machine:
             process.alive = False
             self.world.checkers.on_end(self.node, process)
         self.processes.clear()
+        self.frozen, self.backlog = False, []
         self.boots += 1
         self.booted_ms, self.pids = self.world.now_ms, PIDS_BEGIN
 
@@ -103,10 +150,13 @@ class Machine:
         plan = process.plan
         duration_ms = plan.get("at_least_ms", 0) + self.world.random.randint(0, plan["ms"])
         code = 1 if tries <= plan["fails"] else 0
-        self.world.after(duration_ms, lambda: self._finish(process, code))
+        self._after(duration_ms, lambda: self._finish(process, code))
         if plan["odd"] == "poison":
-            self.world.after(duration_ms // 2, lambda: self._poison(process))
+            self._after(duration_ms // 2, lambda: self._poison(process))
         return process
+
+    def _after(self, wait_ms: int, action: Callable[[], object]) -> None:
+        self.world.after(wait_ms, lambda: self.when_awake(action))
 
     def _new(self, start: Fields, main: bool) -> Process:
         unreaped = self.warden.mains if self.warden is not None else {}
@@ -117,7 +167,7 @@ class Machine:
             self.pids = PIDS_BEGIN
             return self._new(start, main)
         ticks = (self.world.now_ms - self.booted_ms) // 10
-        process = self.processes[self.pids] = Process(self.pids, ticks, start, main)
+        process = self.processes[self.pids] = Process(self, self.pids, ticks, start, main)
         process.parent = self.warden
         return process
 
@@ -154,7 +204,7 @@ class Machine:
         """TERM, which it may ignore."""
         if not (process.plan["deaf"] or process.plan.get("stubborn_ms")):
             wait_ms = self.world.random.randint(0, 300)
-            self.world.after(wait_ms, lambda: self.end(process, None, TERM))
+            self._after(wait_ms, lambda: self.end(process, None, TERM))
 
     def kill(self, process: Process) -> None:
         """KILL."""
@@ -162,7 +212,7 @@ class Machine:
             process.killed_ms = self.world.now_ms
             wait_ms = self.world.random.randint(0, DYING_MS_MAX)
             wait_ms += process.plan.get("stubborn_ms", 0)
-            self.world.after(wait_ms, lambda: self.end(process, None, KILL))
+            self._after(wait_ms, lambda: self.end(process, None, KILL))
 
     def carrying(self, marker: str) -> list[Process]:
         """Living processes of one attempt."""

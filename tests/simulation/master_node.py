@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from stenella.actors.base import Leave, PeerLost, Withdraw
+from stenella.actors.base import Leave, PeerLost, WardenGone, WatchWarden, Withdraw
 from stenella.actors.roles import MASTER_ROUTES
 from stenella.protocol.codec import CommandDecoder
 from stenella.protocol.commands import FromClient, FromWorker
@@ -14,13 +14,16 @@ from stenella.protocol.rows import Batch
 from stenella.storage.journal import Journal
 from stenella.storage.queries import Queries
 
-from .node import CLUSTER, HEARTBEAT_MS, Node
+from .node import CLUSTER, Node
+from .said import FAILOVER_MAX
 
 if TYPE_CHECKING:
     from .world import World
 
 _from_worker: CommandDecoder[FromWorker] = CommandDecoder(FromWorker)
 _from_client: CommandDecoder[FromClient] = CommandDecoder(FromClient)
+
+WATCH_MS = 200  # between two looks for what is still there
 
 
 @cache
@@ -46,18 +49,21 @@ class MasterNode(Node):
         super().__init__(world, "master")
         self.journal = fresh_journal()
         self.queries = Queries(self.journal.connection)
+        self.watching: dict[str, WatchWarden] = {}
 
     def start(self) -> None:
         """Begin a life: the next epoch."""
         boot = self.new_boot()
+        self.watching = {}
         started = self.journal.start(boot, self.life, self.wall_ms(), CLUSTER)
         actors = self.world.parts.master_actors(
             master=started.master,
             epoch=started.epoch,
             endpoint="",
             pid=self.life,
-            heartbeat_ms=HEARTBEAT_MS,
+            terms=self.world.terms(),
             kill_grace_ms=self.world.options.kill_grace_ms,
+            failover_max=FAILOVER_MAX,
         )
         actors["dispatcher"].age_ms = self.world.options.age_ms  # type: ignore[attr-defined]
         counters = msgspec.structs.replace(started.counters)
@@ -100,9 +106,31 @@ class MasterNode(Node):
     def perform(self, actor: str, effect: Any) -> None:
         """The effects that only a master has."""
         match effect:
+            case WatchWarden():
+                self.watch(effect)
             case Withdraw():
                 return
             case Leave():
                 self.leave()
             case _:
                 raise AssertionError(effect)
+
+    def watch(self, asked: WatchWarden) -> None:
+        """As `runtime/warden_watch.py`: the warden, and then what it left behind."""
+        self.watching[asked.worker] = asked
+        self._look_at(asked)
+
+    def _look_at(self, asked: WatchWarden) -> None:
+        if self.watching.get(asked.worker) is not asked:
+            return
+        (worker,) = (w for w in self.world.workers if w.name == asked.worker)
+        machine = worker.machine
+        warden = machine.warden
+        there = warden is not None and (warden.pid, warden.start_ticks) == (
+            asked.pid,
+            asked.start_ticks,
+        )
+        if there or machine.processes:
+            self.later(WATCH_MS, lambda: self._look_at(asked))
+        else:
+            self.offer("registry", WardenGone(asked.worker, asked.pid, asked.start_ticks))

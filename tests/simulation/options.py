@@ -15,7 +15,7 @@ WEATHER = (
     *("loss", "repeats", "delay_ms_max", "fifo", "ghosts", "cut_interval_ms", "partition_ms"),
     *("clog_ms", "forge_ms", "herd_ms", "queue_max", "crash_point", "crash_at", "crash_judging"),
     *("master_crash_ms", "worker_crash_ms", "warden_crash_ms", "reboot_ms", "blackout_ms"),
-    *("down_ms_max", "freeze_ms", "block_ms", "child_kill_ms", "shutdowns"),
+    *("down_ms_max", "freeze_ms", "suspend_ms", "block_ms", "child_kill_ms", "shutdowns"),
     *("commit_ms_max", "commit_slow", "commit_stall", "commit_unknown", "commit_final"),
     *("disk_full_ms", "disk_ms", "orders_ms", "flap_ms", "clock_jump_ms"),
 )
@@ -34,6 +34,10 @@ class Options:
     ahead_bytes: int = 16 * 1024 * 1024
     kill_grace_ms: int = 2_000
     pids_max: int = 30_000  # of a machine, then they begin anew
+    keeping: float = 0.0  # of tasks that are to outlive a lease
+    leased: float = 0.5  # of workers that are on machines of their own
+    lease_ms: int = 10_000
+    fence_grace_ms: int = 4_000
     # the load
     instances: int = 4
     tasks_max: int = 8
@@ -87,6 +91,8 @@ class Options:
     down_ms_max: int = 2_000
     freeze_ms: int = 0  # interval: SIGSTOP, then SIGCONT
     freeze_ms_max: int = 10_000
+    suspend_ms: int = 0  # interval: a worker's machine stands still as a whole
+    suspend_ms_max: int = 30_000
     block_ms: int = 0  # interval: a node's loop stands still, its threads go on
     # disks and clocks
     commit_ms_max: int = 2
@@ -135,6 +141,8 @@ DRAWN: dict[str, Draw] = {
     # the cluster
     "workers": some(1, 2, 2, 3),
     "slots": some(1, 2, 4),
+    "leased": some(0.0, 0.5, 1.0),
+    "keeping": kind(0.3, 0.3),
     "turn_messages": some(1, 3, 1_000, 1_000),
     "mailbox_max": some(4, 50, 100_000, 100_000),
     "ahead_bytes": some(400, 4_000, 16 * 1024 * 1024, 16 * 1024 * 1024),
@@ -190,6 +198,7 @@ DRAWN: dict[str, Draw] = {
     "down_ms_max": some(1, 100, 3_000),
     "freeze_ms": kind(0.2, 5_000, 20_000),
     "freeze_ms_max": some(1_000, 10_000, 40_000),
+    "suspend_ms": kind(0.2, 10_000, 30_000),
     "block_ms": kind(0.15, 5_000, 20_000),
     # disks and clocks
     "commit_ms_max": some(1, 20, 500),

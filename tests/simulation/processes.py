@@ -8,7 +8,9 @@ from stenella.protocol.commands import TaskExecuteRequest, TaskKillResponse
 from stenella.protocol.states import TASK_TO_FAIL_OVER, TaskState
 
 from .journals import Journals
+from .leases import Leases
 from .rows import Rows
+from .said import FAILOVER_MAX
 from .story import Violation
 
 if TYPE_CHECKING:
@@ -31,8 +33,8 @@ BY_INTENT = {
 class Processes:
     """Every spawn there was, what runs now, and what the wardens recorded."""
 
-    def __init__(self, world: "World", rows: Rows, journals: Journals) -> None:
-        self.world, self.rows, self.journals = world, rows, journals
+    def __init__(self, world: "World", rows: Rows, journals: Journals, leases: Leases) -> None:
+        self.world, self.rows, self.journals, self.leases = world, rows, journals, leases
         self.spawned: dict[tuple[int, int], Fields] = {}  # (task, attempt) → its start
         self.living: dict[int, list[Process]] = {}  # task → main processes
         self.ended: dict[int, Fields] = {}  # dispatch → record
@@ -73,7 +75,7 @@ class Processes:
         dry = self.rows.instances[start["workflow_instance_id"]]["dry_run"]
         hold("§6 a dry run touches nothing", not dry)
         hold("I11 one run per attempt", (number, attempt) not in self.spawned)
-        hold("I12 one attempt at a time", not living)
+        hold("I12 one attempt at a time", all(self._is_out_of_reach(p) for p in living))
         hold(
             "§6 journalled before it is started", (node.name, dispatch_id) in self.journals.attempts
         )
@@ -84,6 +86,13 @@ class Processes:
         living.append(process)
         running = [p for p in node.machine.processes.values() if p.main]
         hold("I28 slots", len(running) <= node.slots_max)
+
+    def _is_out_of_reach(self, process: "Process") -> bool:
+        """Its worker was declared dead, and nobody there could end it, or it was to be kept."""
+        dispatch_id = process.start["dispatch_id"]
+        return dispatch_id in self.leases.given_up and (
+            process.start["keep"] or self.leases.excuses(process)
+        )
 
     def on_end(self, process: "Process") -> None:
         """It runs no more. Raises `Violation` where people were not told that it could not die."""
@@ -142,7 +151,8 @@ class Processes:
         """I20: an attempt has ended when nothing of it runs. Raises `Violation`."""
         for node in self.world.workers:
             for process in node.machine.processes.values():
-                if process.start["dispatch_id"] == event["dispatch_id"]:
+                of_it = process.start["dispatch_id"] == event["dispatch_id"]
+                if of_it and not self._is_out_of_reach(process):
                     text = f"pid {process.pid} on {node.name} after {event}"
                     raise Violation("I20 killed means gone", text, event["task_instance_id"])
 
@@ -150,7 +160,8 @@ class Processes:
         """I20, I23: nothing of an ended instance runs. Raises `Violation`."""
         for number, living in self.living.items():
             for process in living:
-                if process.start["workflow_instance_id"] == instance["id"]:
+                of_it = process.start["workflow_instance_id"] == instance["id"]
+                if of_it and not self._is_out_of_reach(process):
                     raise Violation("I23 never terminal while one runs", f"{instance}", number)
 
     def left(self, workers: "list[WorkerNode]") -> tuple[str, int] | None:
@@ -176,8 +187,12 @@ class Processes:
             number = placed["task_instance_id"]
             allowed = self._states(record, number)
             if dispatch_id in self.unsynced:
-                allowed += (T.NEED_FAULT_TOLERANCE,)
-            if event is None or event["to_state"] not in allowed:
+                asked = dispatch_id in self.rows.kills
+                allowed += (T.NEED_FAULT_TOLERANCE, *((T.KILL,) if asked else ()))
+            if T.NEED_FAULT_TOLERANCE in allowed and event and event["failover_no"] >= FAILOVER_MAX:
+                allowed += (T.FAILURE,)
+            given_up = dispatch_id in self.leases.given_up
+            if event is None or (event["to_state"] not in allowed and not given_up):
                 raise Violation("I15 result survives", f"{record}, but {event}", number)
         for (number, attempt), event in self.rows.ends.items():
             row = self.rows.tasks[number]

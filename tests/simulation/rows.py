@@ -18,7 +18,7 @@ from stenella.workflow.graph import Graph
 from .fold import Control, control, fold
 from .limits import Limits
 from .queue_order import QueueOrder
-from .said import Said
+from .said import FAILOVER_MAX, Said
 from .staff import Staff
 from .story import Violation
 from .waits import Waits
@@ -26,7 +26,6 @@ from .waits import Waits
 if TYPE_CHECKING:
     from .world import World
 
-FAILOVER_MAX = 3
 #: What may change on the row of a final attempt: a late callback is kept as evidence.
 LATE = ("event_no", "seq")
 Fields = dict[str, Any]
@@ -62,6 +61,7 @@ class Rows:
         self.ended_now: list[Fields] = []  # events that ended placed attempts in the last commit
         self.lives: dict[str, int] = {}  # worker → of its row
         self.acknowledged: dict[int, str] = {}
+        self.new_events: list[Fields] = []  # of the last commit
         self.just_ended: list[Fields] = []  # instances that became final in the last commit
         self.staff = Staff(self)
         self.waits = Waits(world)
@@ -128,6 +128,7 @@ class Rows:
             self.limits.look(Event(event["event"]), event)
             self.order.look(Event(event["event"]), event)
         self.staff.look(new)
+        self.new_events = new
         for worker, latest in self.staff.before.items():
             self.lives[worker] = int(latest["boot"].split("-")[-2])
 

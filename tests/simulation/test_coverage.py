@@ -12,8 +12,8 @@ from .options import DRAWN, WEATHER, Options
 
 HERE = Path(__file__).parent
 CHECKERS = (
-    *("checkers", "clients", "journals", "limits", "mailboxes", "processes", "queue_order"),
-    *("rows", "said", "waits", "world"),
+    *("checkers", "clients", "journals", "leases", "limits", "mailboxes", "processes"),
+    *("queue_order", "rows", "said", "waits", "world"),
 )
 #: What reliability.md sections 3 and 4 have and no other place of the tests.
 WANTED_INVARIANTS = {f"I{n}" for n in (*range(1, 25), 29, *range(32, 37))}

@@ -103,8 +103,11 @@ class WardenLine:
                 self.node.hear_warden({"say": "warden_lost"})
             self.node.later(RETRY_MS, self.connect)
             return
+        said = json.loads(text)
+        if not self.greeted:
+            said |= {"pid": stream.warden.pid, "start_ticks": stream.warden.start_ticks}
         self.greeted = True
-        self.node.hear_warden(json.loads(text))
+        self.node.hear_warden(said)
 
     def close(self) -> None:
         """The worker's process is gone; what it sent is still read."""

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from .world import World
 
 Fields = dict[str, Any]
-AT_ONCE = ("signal", "sweep", "timer", "limit", "close")
+AT_ONCE = ("signal", "sweep", "timer", "limit", "alarm", "close")
 POLL_MS_MAX = 2
 
 
@@ -25,8 +25,9 @@ class Died(Exception):
 class WardenProcess:
     """One life of a warden."""
 
-    def __init__(self, world: "World", machine: "Machine") -> None:
+    def __init__(self, world: "World", machine: "Machine", pid: int) -> None:
         self.world = world
+        self.pid, self.start_ticks = pid, world.now_ms
         self.machine = machine
         self.name = f"warden-{machine.node.name[-1]}"
         self.alive = True
@@ -77,15 +78,21 @@ class WardenProcess:
     def take(self, queue: list[Fields], message: Fields) -> None:
         """Something for the next look around."""
         queue.append(message)
+        self.look_around()
+
+    def look_around(self) -> None:
+        """Soon."""
         if self.alive and not self.polling:
             self.polling = True
-            self.world.after(self.world.random.randint(0, POLL_MS_MAX), self._poll)
+            poll = lambda: self.machine.when_awake(self._poll)  # noqa: E731
+            self.world.after(self.world.random.randint(0, POLL_MS_MAX), poll)
 
     def _poll(self) -> None:
         self.polling = False
         if not self.alive:
             return
-        messages = self.arrived + self._reaped() + self.due
+        clock = {"do": "clock", "now_ms": self.machine.node.now_ms()}
+        messages = [clock, *self.arrived, *self._reaped(), *self.due]
         self.arrived, self.exits, self.due = [], [], []
         try:
             self._think(messages)
@@ -145,7 +152,8 @@ class WardenProcess:
         self._gap()
         match effect:
             case ("spawn", start):
-                return [self._spawn(start)]
+                withdrawn = self.rules.withdrawn(start, self.machine.node.wall_ms())
+                return [withdrawn or self._spawn(start)]
             case ("signal", dispatch_id, pid):
                 process = self.mains.get(pid)  # not reaped, so the pid is its own
                 if process is None or not process.alive:
@@ -165,6 +173,9 @@ class WardenProcess:
                 self.world.after(after_ms, lambda: self.take(self.due, message))
             case ("limit", dispatch_id, after_ms):
                 self._limit(dispatch_id, after_ms)
+            case ("alarm", at_ms):
+                wait_ms = max(0, at_ms - self.machine.node.now_ms())
+                self.world.after(wait_ms, self.look_around)
             case _:
                 assert effect == ("exit",), effect
                 self.note("leaves")

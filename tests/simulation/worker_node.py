@@ -56,6 +56,7 @@ class WorkerNode(Node):
         self.slots_max = self.slots + (MORE_SLOTS if world.options.orders_ms else 0)
         self.groups = ["default", "big"] if number == 1 else ["default"]
         self.no_disk = False
+        self.leased = world.random.random() < world.options.leased
         self.machine = Machine(world, self)
         self.unsynced: deque[bytes] = deque(maxlen=UNSYNCED_MAX)  # former images of the journal
         self.link: Link | None = None
@@ -84,6 +85,7 @@ class WorkerNode(Node):
             version="0",
             pid=self.life,
             host=self.name,
+            machine=self.machine.seen_from_master,
         )
         actors = self.world.parts.worker_actors(
             identity,
@@ -116,6 +118,16 @@ class WorkerNode(Node):
 
     def reboot(self, power_cut: bool = False) -> None:
         """The whole machine goes down and comes up again; a power cut takes what was not synced."""
+        if self.leased:
+            self._lose_machine(power_cut)
+            return
+        self.world.boots_here += 1  # the master's own machine, with all that is on it
+        for worker in self.world.workers:
+            if not worker.leased:
+                worker._lose_machine(power_cut)
+        self.world.master.crash("reboot")
+
+    def _lose_machine(self, power_cut: bool) -> None:
         self.note("reboots", "power cut" if power_cut else "")
         self.machine.reboot()
         self.crash("reboot")

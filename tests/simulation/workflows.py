@@ -108,11 +108,19 @@ def one_task(
         params={f"in{n}": f"${{{task.name}.out}}" for n, task in enumerate(givers)},
         outputs=outputs,
         retry=retry if failing or random.random() < 0.5 else Retry(),
+        **isolation(random, options),
         worker_group="big" if options.big and random.random() < options.big else "default",
         timeout=limit(random, options.limits, (1, 100, 1_000, 3_000)),
         delay_ms=random.choice((1, 500, 5_000)) if random.random() < options.delays else 0,
         **priority(random, options),
     )
+
+
+def isolation(random: Random, options: Options) -> dict[str, Any]:
+    """What becomes of it where nobody reaches its worker."""
+    if not options.keeping or random.random() >= options.keeping:
+        return {}
+    return {"on_isolation": "keep", "lost_after_ms": random.choice((None, 1, 30_000))}
 
 
 def wide(slots: int) -> Definition:

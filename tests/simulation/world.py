@@ -9,11 +9,14 @@ import heapq
 from collections.abc import Callable
 from random import Random
 
+from stenella.actors.master.liveness import Terms
+
 from . import faults
 from .checkers import Checkers
 from .clients import Client
 from .master_node import MasterNode
 from .network import Network
+from .node import HEARTBEAT_MS
 from .options import Options
 from .parts import Parts
 from .story import Trace, Violation
@@ -39,6 +42,7 @@ class World:
         self.tickets = 0
         self.gaps = 0  # between effects, at which a node could have crashed
         self.heap: list[tuple[int, int, Callable[[], object]]] = []
+        self.boots_here = 0  # of the machine that the master and the workers without lease are on
         self.trace = Trace()
         self.healing = False
         self.healed_ms: int | None = None  # when the faults have ended
@@ -47,6 +51,15 @@ class World:
         self.master = MasterNode(self)
         self.workers = [WorkerNode(self, number + 1) for number in range(options.workers)]
         self.clients = [Client(self, number + 1) for number in range(CLIENTS)]
+
+    def terms(self) -> Terms:
+        """For the master of this moment."""
+        return Terms(
+            heartbeat_ms=HEARTBEAT_MS,
+            lease_ms=self.options.lease_ms,
+            fence_grace_ms=self.options.fence_grace_ms,
+            machine=f"kernel-here-{self.boots_here}",
+        )
 
     # --- time -------------------------------------------------------------------------------------
 
@@ -101,6 +114,8 @@ class World:
             self.set_right()
         self.trace.add(self.now_ms, "world", "heals")
         self.network.heal()
+        for worker in self.workers:
+            worker.machine.thaw()
         for node in (self.master, *self.workers):
             node.go_on()
 

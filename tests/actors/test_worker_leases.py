@@ -1,0 +1,142 @@
+"""How a worker learns how long it may go on, and tells its warden."""
+
+from typing import Any
+
+from stenella.actors.base import Boot, Timer, ToWarden
+from stenella.actors.worker.membership import SENT_MAX, Membership
+from stenella.actors.worker.messages import FreeSlots, Leased, Listing, Recovered, WardenMet
+from stenella.protocol.commands import HeartbeatAck, TaskExecuteResponse, WorkerWelcome
+
+from .builders import EPOCH, IDENTITY, MASTER, TERMS, request
+from .executors import PREPARED, STARTED, executor, records_of, said
+from .recorder import Recorder, of, told
+
+LEASED = Leased(1, 60_000, 10_000)
+PASSED_ON = ToWarden({"do": "lease", "owner": 1, "until_ms": 60_000, "grace_ms": 10_000})
+
+
+def registered(ctx: Recorder) -> Membership:
+    """A membership whose registration is number 1, sent now."""
+    made = Membership(IDENTITY, MASTER, EPOCH, TERMS.heartbeat_ms)
+    for message in (Boot(), WardenMet(55, 6), Recovered(), Listing([])):
+        ctx.give(made, message)
+    return made
+
+
+def welcome(**fields: Any) -> WorkerWelcome:
+    given: dict[str, Any] = {"master": 1, "epoch": EPOCH, "to_boot": "b1", "judged": True}
+    terms = {"number": 1, "lease_ms": TERMS.lease_ms, "fence_grace_ms": TERMS.fence_grace_ms}
+    return WorkerWelcome(**given | {"verdicts": []} | terms | fields)
+
+
+def ack(number: int, **fields: Any) -> HeartbeatAck:
+    given: dict[str, Any] = {"epoch": EPOCH, "to_boot": "b1", "welcomed": True, "settled_below": 0}
+    return HeartbeatAck(number=number, **given | fields)
+
+
+def leases(asked: list[Any]) -> list[Leased]:
+    return [message for message in told(asked, "executor") if isinstance(message, Leased)]
+
+
+def test_the_registration_says_which_process_the_warden_is() -> None:
+    ctx = Recorder()
+    made = Membership(IDENTITY, MASTER, EPOCH, TERMS.heartbeat_ms)
+    ctx.give(made, WardenMet(55, 6))
+
+    [sent] = of(ctx.give(made, Listing([])), "send")
+
+    assert (sent.warden_pid, sent.warden_ticks, sent.number) == (55, 6, 1)
+
+
+def test_a_lease_runs_from_the_sending_of_what_was_answered() -> None:
+    ctx = Recorder()
+    made = registered(ctx)
+    sent_ms = ctx.now_ms
+    ctx.wait(7_000)
+
+    assert leases(ctx.give(made, welcome())) == [Leased(1, sent_ms + 60_000, 10_000)]
+
+
+def test_each_answered_heartbeat_renews_it_from_its_own_sending() -> None:
+    ctx = Recorder()
+    made = registered(ctx)
+    ctx.give(made, welcome())
+    ctx.wait(2_000)
+    ctx.give(made, FreeSlots(1))
+    sent_ms = ctx.now_ms
+    ctx.wait(9_000)
+
+    assert leases(ctx.give(made, ack(2))) == [Leased(1, sent_ms + 60_000, 10_000)]
+    assert leases(ctx.give(made, ack(2))) == []  # a copy says nothing new
+
+
+def test_an_answer_that_was_overtaken_renews_nothing() -> None:
+    ctx = Recorder()
+    made = registered(ctx)
+    ctx.give(made, welcome())
+    ctx.give(made, FreeSlots(1))
+    ctx.give(made, FreeSlots(1))
+    ctx.give(made, ack(3))
+
+    assert leases(ctx.give(made, ack(2))) == []
+
+
+def test_a_master_that_does_not_know_us_renews_nothing() -> None:
+    ctx = Recorder()
+    made = registered(ctx)
+    ctx.give(made, welcome())
+    ctx.give(made, FreeSlots(1))
+
+    assert leases(ctx.give(made, ack(2, welcomed=False))) == []
+
+
+def test_where_the_warden_is_watched_there_is_no_lease() -> None:
+    ctx = Recorder()
+    made = registered(ctx)
+
+    assert leases(ctx.give(made, welcome(lease_ms=0))) == [Leased(1, 0, 10_000)]
+    ctx.give(made, FreeSlots(1))
+    assert leases(ctx.give(made, ack(2))) == []
+
+
+def test_what_is_never_answered_is_not_remembered_for_ever() -> None:
+    ctx = Recorder()
+    made = registered(ctx)
+    for _ in range(SENT_MAX + 5):
+        ctx.give(made, Timer("beat"))
+        ctx.give(made, FreeSlots(1))
+
+    assert len(made.sent_ms) == SENT_MAX
+
+
+# --- the executor --------------------------------------------------------------------------------
+
+
+def test_the_warden_is_told_and_a_new_warden_before_it_is_given_anything() -> None:
+    ctx = Recorder()
+    made = executor(ctx, *STARTED)
+
+    assert of(ctx.give(made, LEASED), "perform") == [PASSED_ON]
+    asked = of(ctx.give(made, records_of([])), "perform")
+
+    assert [effect.message["do"] for effect in asked] == ["lease", "start"]
+    assert asked[0] == PASSED_ON
+
+
+def test_a_start_says_whose_lease_it_lives_by_and_whether_it_outlives_it() -> None:
+    ctx = Recorder()
+    made = executor(ctx, LEASED, request(keep=True))
+
+    [effect] = of(ctx.give(made, PREPARED), "perform")
+
+    assert (effect.message["owner"], effect.message["keep"]) == (1, True)
+
+
+def test_what_the_warden_did_not_begin_because_the_lease_was_over_is_handed_back() -> None:
+    ctx = Recorder()
+    made = executor(ctx, *STARTED)
+
+    [report] = told(ctx.give(made, said(say="never_began", dispatch_id=100)), "callback_sender")
+
+    assert isinstance(report.fact, TaskExecuteResponse)
+    assert (report.fact.status, report.fact.reason) == ("NEED_FAULT_TOLERANCE", "fenced")
