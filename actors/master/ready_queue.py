@@ -56,7 +56,10 @@ class ReadyQueue(Generic[T]):
         self.group = group
         self.task_type = task_type
         self.keys: list[Key] = []
-        self._takers: list[tuple[float, str, int, T]] = []
+        #: Load, name, stamp, and the number of the offer: one that was forgotten and is back has
+        #: the same name, perhaps the same stamp.
+        self._takers: list[tuple[float, str, int, int, T]] = []
+        self._offers = 0
         self._takers_max = STALE_MAX
 
     def push(self, key: Key) -> None:
@@ -71,16 +74,18 @@ class ReadyQueue(Generic[T]):
         """What is known of a worker has changed; ``stamp`` has risen since it was last offered."""
         if not taker.is_open or not taker.takes(self.group, self.task_type):
             return
-        heapq.heappush(self._takers, (taker.load, taker.name, taker.stamp, taker))
+        self._offers += 1
+        entry = (taker.load, taker.name, taker.stamp, self._offers, taker)
+        heapq.heappush(self._takers, entry)
         if len(self._takers) > self._takers_max:
-            self._takers = [entry for entry in self._takers if entry[2] == entry[3].stamp]
+            self._takers = [entry for entry in self._takers if entry[2] == entry[4].stamp]
             heapq.heapify(self._takers)
             self._takers_max = 2 * len(self._takers) + STALE_MAX
 
     def taker(self) -> T | None:
         """The least loaded worker that takes these."""
         while self._takers:
-            _, _, stamp, taker = self._takers[0]
+            _, _, stamp, _, taker = self._takers[0]
             if stamp == taker.stamp:
                 return taker
             heapq.heappop(self._takers)
