@@ -6,12 +6,8 @@ from stenella.actors.master.ready_queue import ReadyQueue
 
 def open_slots(name: str = "w1") -> Slots:
     slots = Slots(name)
-    slots.groups, slots.types, slots.count, slots.silent = (
-        ["default"],
-        frozenset(["shell"]),
-        2,
-        False,
-    )
+    slots.groups, slots.types = ["default"], frozenset(["shell"])
+    slots.count, slots.silent = 2, False
     slots.note(0)
     return slots
 
