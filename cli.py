@@ -48,6 +48,7 @@ COMMANDS = {
     "config": ("config", "config"),
     "completion": ("completion", "completion"),
     "debug": ("debug", "debug"),
+    "key": ("keys", "key"),
     "bench": ("bench", "bench"),
 }
 

@@ -4,6 +4,7 @@ Apart from `Client` so that a command that only reads loads no loader of definit
 """
 
 import math
+import os
 import secrets
 import time
 from collections.abc import Iterator
@@ -27,6 +28,7 @@ from ..protocol.commands import (
 )
 from ..protocol.errors import WaitTimeout
 from ..protocol.states import WORKFLOW_FINAL, WorkflowState
+from .presence import KEY_VARIABLE, master_elsewhere
 from .requester import LIMIT_S, Requester
 
 #: One long poll; the gateway holds a watch no longer than this.
@@ -57,10 +59,13 @@ def new_request_id() -> str:
 
 
 class Reads:
-    """Questions to the cluster of a home, or to the master at ``endpoint`` with that home's keys.
+    """Questions to the cluster of a home, or to the master at ``endpoint``.
 
-    ``home``: a folder, else $STENELLA_HOME, else ~/.stenella. ``limit_s``: how long one request is
-    repeated. Nothing is connected before the first request. Not to be shared between threads.
+    ``home``: a folder, else $STENELLA_HOME, else ~/.stenella. ``endpoint``: tcp://HOST:PORT of a
+    master, asked with the keys of ``home``, or with ``key``, a file that `key new client` made
+    where the master is. With neither home nor endpoint, $STENELLA_MASTER and $STENELLA_KEY count
+    before the home. ``limit_s``: how long one request is repeated. Nothing is connected before the
+    first request. Not to be shared between threads.
 
     Every request may raise `Unreachable` (nobody answers who could), `WaitTimeout` (the cluster is
     there and has not answered within the limit; it may still do what was asked, and the same
@@ -72,9 +77,13 @@ class Reads:
         home: str | PathLike[str] | None = None,
         endpoint: str | None = None,
         *,
+        key: str | PathLike[str] | None = None,
         limit_s: float = LIMIT_S,
     ) -> None:
-        self._requester = Requester(None if home is None else Path(home), endpoint, limit_s)
+        if home is None and endpoint is None and (elsewhere := master_elsewhere()):
+            endpoint, key = elsewhere, key or os.environ.get(KEY_VARIABLE)
+        folder, key_file = (None if path is None else Path(path) for path in (home, key))
+        self._requester = Requester(folder, endpoint, key_file, limit_s)
 
     def __enter__(self) -> Self:
         return self

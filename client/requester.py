@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from ..home import endpoints, keys
-from ..home.layout import Home, find_home
+from ..home.keys import KeyPair
+from ..home.layout import find_home
 from ..protocol.codec import (
     FRAME_BYTES_MAX,
     CommandDecoder,
@@ -47,13 +48,18 @@ Reply = TypeVar("Reply", bound=ToClient)
 class Requester:
     """Asks the master of a home, or the one at ``endpoint`` with that home's keys.
 
-    ``home``: None is $STENELLA_HOME, else ~/.stenella. Connects when it is first asked, and again
-    whenever the master is elsewhere. Not to be shared between threads.
+    ``home``: None is $STENELLA_HOME, else ~/.stenella. ``key``: of a client or observer, issued by
+    the home of the master at ``endpoint``; no home is needed then. Connects when it is
+    first asked, and again whenever the master is elsewhere. Not to be shared between threads.
     """
 
-    def __init__(self, home: Path | None, endpoint: str | None, limit_s: float) -> None:
+    def __init__(
+        self, home: Path | None, endpoint: str | None, key: Path | None, limit_s: float
+    ) -> None:
         self._home_path = home
         self._endpoint = endpoint
+        self._key_path = key
+        self._name = keys.CLIENT_NAME  # that belongs to the key
         self._limit_s = limit_s
         self._boot = secrets.token_hex(8)
         self._connection: Connection | None = None
@@ -102,11 +108,8 @@ class Requester:
     def _connect(self) -> Connection:
         """The connection that stands, else a new one to where the master is by now."""
         if self._connection is None:
-            home = find_home(self._home_path)
-            if home is None:
-                raise Unreachable(_no_cluster("there is no home, so no cluster"))
-            address, server_key = self._find_master(home)
-            own = keys.client_keys(home)
+            address, server_key, own = self._find_master()
+            self._name = own.name
             self._connection = Connection(
                 address,
                 server_key=server_key,
@@ -117,15 +120,21 @@ class Requester:
             self._was_up = True
         return self._connection
 
-    def _find_master(self, home: Home) -> tuple[str, bytes]:
-        """Its address and public key."""
+    def _find_master(self) -> tuple[str, bytes, KeyPair]:
+        """Its address and public key, and the key to go there with."""
+        if self._key_path is not None and self._endpoint is not None:
+            pair = keys.issued_key(self._key_path)
+            return self._endpoint, pair.server, pair
+        home = find_home(self._home_path)
+        if home is None:
+            raise Unreachable(_no_cluster("there is no home, so no cluster"))
         if self._endpoint is not None:
-            return self._endpoint, keys.server_keys(home).public
+            return self._endpoint, keys.server_keys(home).public, keys.client_keys(home)
         master = endpoints.read(home)
         if master is None:
             raise Unreachable(_no_cluster(f"no cluster is up in {home.root}"))
         self._cluster = master.cluster
-        return master.client, master.server_key.encode()
+        return master.client, master.server_key.encode(), keys.client_keys(home)
 
     def _will_be_back(self) -> bool:
         """Whether a master that is away now is worth waiting for.
@@ -142,7 +151,7 @@ class Requester:
 
     def _encode(self, request: Request) -> bytes:
         try:
-            (frame,) = encode_frames(self._cluster, keys.CLIENT_NAME, self._boot, [request])
+            (frame,) = encode_frames(self._cluster, self._name, self._boot, [request])
         except ProtocolError as error:
             raise Usage(f"the request is too large ({error}): pass large values by file") from None
         return frame

@@ -7,11 +7,13 @@ import logging
 import os
 import sys
 import time
+from pathlib import Path
 
 import click
 
 from ..home import settings
 from ..home.layout import Home, open_home
+from ..protocol.errors import Usage
 from . import pages
 from .options import json_option
 from .starting import ensure_cluster
@@ -132,20 +134,45 @@ def master_start(supervised: bool, linger_s: float | None) -> int:
     show_default=True,
     help="Which worker of this home: its folder is workers/NUMBER.",
 )
-def worker_start(supervised: bool, slots: int | None, groups: tuple[str, ...], number: int) -> int:
-    """Run a worker of this home in the foreground.
+@click.option(
+    "--master",
+    "address",
+    metavar="tcp://HOST:PORT",
+    help="Where the master of another home takes workers; with --key, at the first start.",
+)
+@click.option(
+    "--key",
+    "key_file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="A key that `stenella key new worker` made in that home.",
+)
+def worker_start(
+    supervised: bool,
+    slots: int | None,
+    groups: tuple[str, ...],
+    number: int,
+    address: str | None,
+    key_file: Path | None,
+) -> int:
+    """Run a worker in the foreground, of this home or for a master elsewhere.
 
-    For a service supervisor; `stenella up --workers N` is simpler.
+    For a service supervisor; where the master is, `stenella up --workers N` is simpler.
 
     Example: stenella worker start --number 2 --slots 4 --group big
     """
+    if (address is None) != (key_file is None):
+        raise Usage("--master and --key belong together: `stenella key new worker` makes the key")
+    joins = (key_file, address) if key_file is not None and address is not None else None
     home = open_home()
     chosen = settings.load(home)
     from ..runtime import worker_node
     from ..runtime.node import EXIT_AGAIN
 
     _log_to_stderr()
-    code = worker_node.run_worker(home, chosen, number, slots, groups, supervised=supervised)
+    code = worker_node.run_worker(
+        home, chosen, number, slots, groups, joins=joins, supervised=supervised
+    )
     if code == EXIT_AGAIN:  # `worker restart`: the same process, the program anew
         os.execv(sys.executable, [sys.executable, "-P", "-m", "stenella", *sys.argv[1:]])
     return code

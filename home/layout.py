@@ -35,6 +35,10 @@ class WorkerHome:
         return self.folder / "journal.db"
 
     @property
+    def warden_log(self) -> Path:
+        return self.folder / "warden.log"
+
+    @property
     def lock(self) -> Path:
         return self.folder / "lock"
 

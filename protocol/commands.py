@@ -445,6 +445,15 @@ FromClient = (
     | LogRead
     | DebugRequest
 )
+#: What the holder of an observer's key may ask: whatever changes nothing.
+OBSERVER_MAY = (
+    StatusRead,
+    InstanceRead,
+    InstanceList,
+    InstanceWatch,
+    LogRead,
+    DebugRequest,
+)
 ToWorker = (
     WorkerWelcome
     | WorkerRefused

@@ -225,6 +225,7 @@ class JournalNode(Row, kw_only=True):
     cluster: str
     life: int
     epoch: int
+    place: int = 0  # inode of the worker's folder: a copy of the folder is another place
 
 
 class JournalAttempt(Row, kw_only=True):

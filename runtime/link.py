@@ -23,7 +23,7 @@ import zmq
 from gevent.event import Event
 from gevent.hub import get_hub
 
-from ..protocol.errors import RefusedInState, Usage
+from ..protocol.errors import NotAllowed, RefusedInState, Usage
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +40,6 @@ ATTEMPT_S_MAX = (
     5.0  # an unknown host name gives no event at all (measured), so the attempt is ended
 )
 DRAIN_POLL_S = 0.005  # shorter than a burst of the largest frames
-ZAP_DOMAIN = b"stenella"  # not empty: without a ZAP server libzmq then refuses everybody
 
 #: Of a monitor message: the event (zmq_socket_monitor(3)). pyzmq's own parser imports asyncio.
 EVENT_KIND = struct.Struct("=H")
@@ -89,7 +88,8 @@ class RouterLink:
     ``lost(peer)``: a frame was posted to a connection that is gone.
 
     ``endpoint`` is where it really listens (port 0 takes a free one); ``setting`` is the key of
-    conf.toml that errors name. ``secret_key`` is Z85. The `ZapServer` must be bound before.
+    conf.toml that errors name; ``door`` is what the `ZapServer` is asked about. ``secret_key`` is
+    Z85. The `ZapServer` must be bound before.
 
     Raises `RefusedInState` if the port is in use, `Usage` if the endpoint cannot be bound at all.
     """
@@ -100,6 +100,7 @@ class RouterLink:
         *,
         endpoint: str,
         setting: str,
+        door: str,
         secret_key: bytes,
         deliver: Callable[[bytes, str, bytes], None],
         lost: Callable[[bytes], None],
@@ -115,7 +116,8 @@ class RouterLink:
         self._socket.set(zmq.ROUTER_HANDOVER, 0)  # nobody takes a living connection's name
         self._socket.set(zmq.CURVE_SERVER, 1)
         self._socket.set(zmq.CURVE_SECRETKEY, secret_key)
-        self._socket.set(zmq.ZAP_DOMAIN, ZAP_DOMAIN)
+        # Not empty: without a ZAP server libzmq then refuses everybody.
+        self._socket.set(zmq.ZAP_DOMAIN, door.encode())
         try:
             self._socket.bind(endpoint)
         except zmq.ZMQError as error:
@@ -199,8 +201,9 @@ class DealerLink:
     """The connecting side: one master at a time, looked up again before every attempt.
 
     ``resolve()`` says where the master is now, None if nobody knows; ``changed(up)`` is called when
-    the connection can carry frames and when it no longer can. A body posted while it cannot is
-    dropped: nobody wants to hear yesterday's heartbeat. Keys are Z85.
+    the connection can carry frames and when it no longer can. ``gives_up``: `run` raises
+    `NotAllowed` if the key is refused at first; else it is asked again for ever. A body
+    posted while it cannot is dropped: nobody wants to hear yesterday's heartbeat. Keys are Z85.
 
     Each connection is a new socket with the routing id ``identity.N``, N its number. With the same
     id again, a ROUTER that has not yet noticed the cut ignores the new connection for good (seen
@@ -218,12 +221,14 @@ class DealerLink:
         deliver: Callable[[bytes], None],
         changed: Callable[[bool], None],
         limits: LinkLimits,
+        gives_up: bool = False,
     ) -> None:
         self.counts = LinkCounts()
         self.up = False
         self._context, self._resolve, self._limits = context, resolve, limits
         self._identity, self._public_key, self._secret_key = identity, public_key, secret_key
         self._deliver, self._changed = deliver, changed
+        self._gives_up = gives_up  # where the key is refused before it was ever taken
         self._outbox: deque[bytes] = deque()
         self._wake = Event()
         self._connection_count = 0
@@ -338,11 +343,16 @@ class DealerLink:
                 return False
             (kind,) = EVENT_KIND.unpack_from(event)
             if kind == zmq.EVENT_HANDSHAKE_SUCCEEDED:
-                self.up, self._failure = True, ""
+                self.up, self._failure, self._gives_up = True, "", False
                 log.info("link up endpoint=%s", endpoint.address)
                 self._changed(True)
             elif kind == zmq.EVENT_HANDSHAKE_FAILED_AUTH:
                 self._log_failure(endpoint, "key refused")
+                if self._gives_up:
+                    raise NotAllowed(
+                        f"key refused by the master at {endpoint.address}: it was revoked, or is "
+                        "no worker's key of that cluster; see `stenella key ls` there"
+                    )
             elif kind & FAILED_EVENTS:
                 self._log_failure(endpoint, "no Stenella with the expected key there")
             elif kind & DOWN_EVENTS:

@@ -18,12 +18,20 @@ from ..home import endpoints, keys, locks
 from ..home.endpoints import MasterEndpoints
 from ..home.layout import Home
 from ..home.settings import Settings
-from ..protocol.codec import CommandDecoder
-from ..protocol.commands import FromClient, FromWorker
-from ..protocol.errors import RefusedInState
+from ..protocol.codec import CommandDecoder, ProtocolError, decode_header, encode_frames
+from ..protocol.commands import (
+    OBSERVER_MAY,
+    Command,
+    FromClient,
+    FromWorker,
+    Refused,
+    WorkerRefused,
+)
+from ..protocol.errors import NotAllowed, RefusedInState
 from ..storage.journal import Journal, MasterStart
 from ..storage.queries import Queries
 from . import machine
+from .key_table import CLIENTS, LOOK_S, WORKERS, KeyTable
 from .link import RouterLink
 from .node import EXIT_OK, Node, clock_us, in_pool, link_limits, wall_ms
 from .warden_watch import WardenWatch
@@ -35,6 +43,8 @@ log = logging.getLogger(__name__)
 DRAIN_S = 1.0
 #: libzmq sends what it holds from a thread of its own; closed at once, the last answer is lost.
 LAST_FRAMES_S = 0.05
+
+REVOKED = "this key was revoked: whoever runs the cluster can issue another (`stenella key new`)"
 
 _from_worker: CommandDecoder[FromWorker] = CommandDecoder(FromWorker)
 _from_client: CommandDecoder[FromClient] = CommandDecoder(FromClient)
@@ -78,9 +88,11 @@ class Master:
         linger_s: float | None,
     ) -> None:
         self.home = home
+        self.epoch = started.epoch
         self.queries = Queries.open(home.database)
         self.context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         server = keys.server_keys(home)
+        self.keys = KeyTable(home)
         self.zap = ZapServer(self.context, self._role_of)
         self.limits = link_limits(settings)
         last = endpoints.remembered(home)
@@ -123,7 +135,8 @@ class Master:
         self.node.heed_signals(supervised)
         endpoints.write(self.home, self.announced)
         try:
-            return self.node.run([self.zap.run, self.clients.run, self.workers.run])
+            pumps = [self.zap.run, self.clients.run, self.workers.run, self._watch_keys]
+            return self.node.run(pumps)
         finally:
             endpoints.remove(self.home)
             self.workers.close()
@@ -141,6 +154,7 @@ class Master:
                     self.context,
                     endpoint=endpoint,
                     setting=setting,
+                    door=WORKERS if is_worker_side else CLIENTS,
                     secret_key=secret,
                     deliver=self._from_worker if is_worker_side else self._from_client,
                     lost=self._lost,
@@ -178,32 +192,70 @@ class Master:
             clock_us=clock_us,
         )
 
-    def _role_of(self, public_key: bytes) -> str | None:
-        """Read again for every connection, so that a worker added since is known."""
-        found = keys.authorised(self.home).get(public_key)
-        if found is None:
+    def _role_of(self, public_key: bytes, door: str) -> str | None:
+        user_id = self.keys.admit(public_key, door)
+        if user_id is None:
             self.node.turn.wire.reject("key")
-        return None if found is None else ":".join(found)
+        return user_id
 
     def _from_worker(self, peer: bytes, user_id: str, body: bytes) -> None:
-        role, _, name = user_id.partition(":")
-        if role == "worker":
-            self.node.take_frame(b"w" + peer, name, body, _from_worker, MASTER_ROUTES)
-        else:
-            self.node.turn.wire.reject("role")
+        peer = b"w" + peer
+        holder = self.keys.holder(peer, user_id)
+        if holder is None:
+            self._turn_away(peer, body)
+            return
+        self.node.take_frame(peer, holder.name, body, _from_worker, MASTER_ROUTES)
 
     def _from_client(self, peer: bytes, user_id: str, body: bytes) -> None:
-        role, _, name = user_id.partition(":")
-        if role == "client":
-            self.node.take_frame(b"c" + peer, name, body, _from_client, MASTER_ROUTES)
+        peer = b"c" + peer
+        holder = self.keys.holder(peer, user_id)
+        if holder is None:
+            self._turn_away(peer, body)
+            return
+        not_for = _not_for_an_observer if holder.role == "observer" else None
+        self.node.take_frame(peer, holder.name, body, _from_client, MASTER_ROUTES, not_for)
+
+    def _turn_away(self, peer: bytes, body: bytes) -> None:
+        """Its key was revoked while it was connected: it is told so, and nothing else."""
+        self.node.turn.wire.reject("key")
+        is_worker = peer[:1] == b"w"
+        answers: list[Command]
+        try:
+            frame = decode_header(body, self.node.cluster)
+            asked = [] if is_worker else _from_client.decode(frame.commands)[0]
+        except ProtocolError:
+            return
+        if is_worker:
+            boot, reason = frame.boot, "key_revoked"
+            answers = [
+                WorkerRefused(epoch=self.epoch, to_boot=boot, reason=reason, message=REVOKED)
+            ]
         else:
-            self.node.turn.wire.reject("role")
+            code = NotAllowed.exit_code
+            answers = [
+                Refused(
+                    request_id=r.request_id, exit_code=code, code="key_revoked", message=REVOKED
+                )
+                for r in asked
+            ]
+        link = self.workers if is_worker else self.clients
+        for answer in encode_frames(self.node.cluster, "master", self.node.boot, answers):
+            link.post(peer[1:], answer)
+
+    def _watch_keys(self) -> None:
+        while True:
+            gevent.sleep(LOOK_S)
+            for peer in self.keys.look():
+                if peer[:1] == b"w":
+                    self.node.offer("registry", PeerLost(peer))
 
     def _lost(self, peer: bytes) -> None:
         self.node.offer("registry", PeerLost(b"w" + peer))
 
     def _post(self, peer: bytes, body: bytes) -> None:
         """A peer is known by its side's letter and its routing id there."""
+        if peer in self.keys.cut:
+            return
         link = self.workers if peer[:1] == b"w" else self.clients
         link.post(peer[1:], body)
 
@@ -225,3 +277,11 @@ class Master:
         gevent.sleep(LAST_FRAMES_S)
         log.info("master leaves reason=%s", reason)
         self.node.leave(EXIT_OK)
+
+
+def _not_for_an_observer(command: Command) -> str:
+    """Why an observer may not ask that; empty: it may."""
+    if isinstance(command, OBSERVER_MAY):
+        return ""
+    name = type(command).__name__
+    return f"an observer's key may read, and {name} changes something: use a client's key"

@@ -31,7 +31,7 @@ from ..protocol.codec import (
     encode_frames,
 )
 from ..protocol.commands import Command, Refused, Request
-from ..protocol.errors import StenellaError
+from ..protocol.errors import NotAllowed, StenellaError
 from ..protocol.rows import Batch, CommitFinal, CommitTransient
 from .link import LinkLimits
 
@@ -190,8 +190,12 @@ class Node:
         body: bytes,
         decoder: CommandDecoder[Any],
         routes: dict[type[Command], str],
+        not_for: Callable[[Command], str] | None = None,
     ) -> None:
-        """A body from a peer whose key belongs to ``sender``: judge it, decode it, offer it."""
+        """A body from a peer whose key belongs to ``sender``: judge it, decode it, offer it.
+
+        ``not_for`` says why a command is not for the holder of this key; empty: it is.
+        """
         if self._stopping:
             return
         wire = self.turn.wire
@@ -212,11 +216,22 @@ class Node:
             self._refuse_unreadable(peer, unreadable)
         size = len(body) // max(1, len(good))
         for command in good:
+            if not_for is not None and (text := not_for(command)):
+                wire.reject("role")
+                self._refuse_role(peer, getattr(command, "request_id", ""), text)
+                continue
             why_not = self.turn.offer(routes[type(command)], command, peer, sender, size)
             if why_not == "busy" and isinstance(command, Request):
                 text = "the master has too much to do; try again"
                 self._refuse(peer, command.request_id, "busy", text)
         self._wake.set()
+
+    def _refuse_role(self, peer: bytes, request_id: str, text: str) -> None:
+        """Not allowed with that key."""
+        refusal = Refused(
+            request_id=request_id, exit_code=NotAllowed.exit_code, code="not_allowed", message=text
+        )
+        self._send(peer, [refusal])
 
     def _refuse_unreadable(self, peer: bytes, unreadable: BadCommand) -> None:
         text = f"not understood, or not for your key: {unreadable.reason}"

@@ -34,6 +34,7 @@ from ..actors.turn import Limits, Turn
 from ..actors.worker.identity import Identity
 from ..actors.worker.log_reader import log_name
 from ..home import endpoints, keys, locks
+from ..home.keys import KeyPair
 from ..home.layout import Home, WorkerHome
 from ..home.settings import Settings
 from ..protocol.codec import CommandDecoder
@@ -68,11 +69,13 @@ def run_worker(
     slots: int | None,
     groups: tuple[str, ...],
     *,
+    joins: tuple[Path, str] | None = None,
     supervised: bool = False,
 ) -> int:
     """Be worker ``number`` of ``home`` until told to leave; the exit code.
 
-    ``supervised``: leave when standard input ends, that is with the supervisor.
+    ``joins``: the file of an issued key and the address of the master that it is for; later lives
+    know both. ``supervised``: leave when standard input ends, that is with the supervisor.
 
     Raises RefusedInState (another process is this worker, newer journal), NotAllowed, Usage.
     """
@@ -82,11 +85,14 @@ def run_worker(
     storage = ThreadPool(1)
     journal = None
     try:
+        if joins is not None:
+            keys.join(home, number, *joins)
+        pair = keys.worker_keys(home, number)
         full = settings.worker.journal_sync == "full"
         journal = in_pool(storage, _open_journal, place, full)
-        cluster = _cluster(home, journal, supervised)
+        cluster = pair.cluster or _cluster(home, journal, supervised)
         journal, node_row = in_pool(storage, _begin_life, journal, place, full, cluster)
-        worker = Worker(home, settings, place, storage, journal, node_row, slots, groups)
+        worker = Worker(home, settings, place, pair, storage, journal, node_row, slots, groups)
         return worker.run(supervised)
     finally:
         if journal is not None:
@@ -117,13 +123,22 @@ def _cluster(home: Home, journal: WorkerJournal, supervised: bool) -> str:
 def _begin_life(
     journal: WorkerJournal, place: WorkerHome, full: bool, cluster: str
 ) -> tuple[WorkerJournal, JournalNode]:
-    """Count this life in the journal. One of another cluster is set aside."""
+    """Count this life in the journal. One of another cluster, or of another folder, is set aside.
+
+    What a copied folder remembers is another worker's: with its journal we would report attempts
+    lost that run over there, and its warden's log would have ours kill them.
+    """
     rows = journal.load("node")
-    if rows and rows[0].cluster != cluster:
+    inode = place.folder.stat().st_ino
+    is_copy = bool(rows) and rows[0].place != inode
+    if rows and (is_copy or rows[0].cluster != cluster):
         journal.close()
-        log.error("journal of another cluster set aside as %s", set_aside(place.journal))
+        what = "a copied folder" if is_copy else "another cluster"
+        log.error("journal of %s set aside as %s", what, set_aside(place.journal))
         journal, rows = WorkerJournal.open(place.journal, full), []
-    new = JournalNode(journal=secrets.token_hex(8), cluster=cluster, life=0, epoch=0)
+        if is_copy and place.warden_log.exists():
+            log.error("warden's log set aside as %s", set_aside(place.warden_log))
+    new = JournalNode(journal=secrets.token_hex(8), cluster=cluster, life=0, epoch=0, place=inode)
     node: JournalNode = rows[0] if rows else new
     node.life += 1
     image = tuple(getattr(node, name) for name in JournalNode.__struct_fields__)
@@ -139,6 +154,7 @@ class Worker:
         home: Home,
         settings: Settings,
         place: WorkerHome,
+        pair: KeyPair,
         storage: ThreadPool,
         journal: WorkerJournal,
         row: JournalNode,
@@ -148,7 +164,7 @@ class Worker:
         self.home, self.place, self.settings = home, place, settings
         self.types: dict[str, TaskType] = offered()
         self.files = FileWork()
-        pair = keys.worker_keys(home, place.number)
+        self.pair = pair
         identity = Identity(
             worker=pair.name,
             boot=secrets.token_hex(8),
@@ -163,6 +179,7 @@ class Worker:
             pid=os.getpid(),
             host=socket.gethostname(),
             machine=machine.here(),
+            place=row.place,
         )
         self.context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self.link = DealerLink(
@@ -173,6 +190,7 @@ class Worker:
             secret_key=pair.secret,
             deliver=self._deliver,
             changed=lambda up: self.node.offer("membership", LinkChanged(up)),
+            gives_up=pair.is_issued,
             limits=link_limits(settings),
         )
         self.warden = WardenLink(
@@ -225,6 +243,8 @@ class Worker:
     # --- what arrives ---------------------------------------------------------------------------
 
     def _resolve(self) -> Endpoint | None:
+        if self.pair.is_issued:
+            return Endpoint(self.pair.address, self.pair.server)
         master = endpoints.read(self.home)
         return None if master is None else Endpoint(master.worker, master.server_key.encode())
 

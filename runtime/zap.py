@@ -24,15 +24,15 @@ LOG_S_MIN = 10.0  # between two lines about refused keys: a stranger must not fi
 class ZapServer:
     """Lets in the keys that have a role, by CURVE only.
 
-    ``role_of(public_key)`` (Z85) gives the user id that `RouterLink` then hands on with each frame
-    of that connection (``worker:1``, ``client:admin``), None for a key that is not known. It is
-    asked once a connection, so a key taken away keeps its open connection.
+    ``role_of(public_key, door)`` (Z85; the door is the `RouterLink`'s) gives the user id that the
+    link then hands on with each frame of that connection, None for a key that may not come in
+    there. It is asked once a connection: what a revoked key still sends is the node's to refuse.
     """
 
     def __init__(
         self,
         context: zmq.Context[zmq.Socket[bytes]],
-        role_of: Callable[[bytes], str | None],
+        role_of: Callable[[bytes, str], str | None],
     ) -> None:
         self.refused = 0  # connections
         self._role_of = role_of
@@ -64,10 +64,8 @@ class ZapServer:
                 question = self._socket.recv_multipart(zmq.NOBLOCK)
             except zmq.Again:
                 return
-            peer, delimiter, version, request_id, _domain, address, _id, mechanism, *proof = (
-                question
-            )
-            user_id = self._judge(mechanism, proof, address)
+            peer, delimiter, version, request_id, door, address, _id, mechanism, *proof = question
+            user_id = self._judge(mechanism, proof, address, door)
             verdict = [b"400", b"key refused", b""]
             if user_id is not None:
                 verdict = [b"200", b"OK", user_id.encode()]
@@ -75,9 +73,11 @@ class ZapServer:
                 [peer, delimiter, version, request_id, *verdict, b""], zmq.NOBLOCK
             )
 
-    def _judge(self, mechanism: bytes, proof: list[bytes], address: bytes) -> str | None:
+    def _judge(
+        self, mechanism: bytes, proof: list[bytes], address: bytes, door: bytes
+    ) -> str | None:
         key = z85.encode(proof[0]) if mechanism == b"CURVE" else b""
-        user_id = self._role_of(key) if key else None
+        user_id = self._role_of(key, door.decode()) if key else None
         if user_id is None:
             self.refused += 1
             now_s = time.monotonic()

@@ -19,7 +19,7 @@ VERSION = 1
 TABLES = (
     """CREATE TABLE node (
         id INTEGER PRIMARY KEY, journal TEXT NOT NULL, cluster TEXT NOT NULL,
-        life INTEGER NOT NULL, epoch INTEGER NOT NULL)""",
+        life INTEGER NOT NULL, epoch INTEGER NOT NULL, place INTEGER NOT NULL)""",
     """CREATE TABLE attempt (
         dispatch_id INTEGER PRIMARY KEY, task_instance_id INTEGER NOT NULL,
         workflow_instance_id INTEGER NOT NULL, attempt INTEGER NOT NULL, epoch INTEGER NOT NULL,

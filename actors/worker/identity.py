@@ -19,3 +19,4 @@ class Identity(msgspec.Struct, frozen=True):
     pid: int
     host: str
     machine: str = ""  # see `protocol.commands.WorkerRegister`
+    place: int = 0  # of its folder, as in `JournalNode`

@@ -222,6 +222,7 @@ class Membership:
                 cluster=self.identity.cluster,
                 life=self.identity.life,
                 epoch=epoch,
+                place=self.identity.place,
             )
         )
         ctx.tell("executor", EpochRose(epoch))

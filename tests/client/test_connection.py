@@ -38,11 +38,12 @@ class EchoDoor:
 
     def _serve(self) -> None:
         context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        zap = ZapServer(context, {CLIENT_KEY: "client:admin"}.get)
+        zap = ZapServer(context, lambda key, _door: "client:admin" if key == CLIENT_KEY else None)
         router = RouterLink(
             context,
             endpoint="tcp://127.0.0.1:0",
             setting="master.client_endpoint",
+            door="clients",
             secret_key=SERVER_SECRET,
             deliver=lambda peer, _user_id, body: router.post(peer, body),
             lost=lambda _peer: None,

@@ -44,6 +44,9 @@ debug mailboxes
 debug trace
 down
 init
+key ls
+key new
+key revoke
 kill
 logs
 ls

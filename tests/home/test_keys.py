@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from stenella.home.keys import KeyPair, authorised, client_keys, server_keys, worker_keys
+from stenella.home.keys import KeyPair, client_keys, read, server_keys, worker_keys
 from stenella.home.layout import Home, open_home
 from stenella.protocol.errors import NotAllowed, Usage
 
@@ -47,25 +47,6 @@ def test_a_secret_is_not_shown(home: Home) -> None:
     assert pair.secret.decode() not in repr(pair)
 
 
-def test_the_table_has_clients_and_workers_and_not_the_server(home: Home) -> None:
-    server = server_keys(home)
-    client, worker = client_keys(home), worker_keys(home, 3)
-
-    assert server.public not in authorised(home)
-    assert authorised(home) == {
-        client.public: ("client", "admin"),
-        worker.public: ("worker", "worker-3"),
-    }
-
-
-def test_a_worker_that_comes_later_is_found(home: Home) -> None:
-    before = authorised(home)
-    late = worker_keys(home, 1)
-
-    assert late.public not in before
-    assert late.public in authorised(home)
-
-
 def test_a_key_open_to_others_is_refused_with_the_mend(home: Home) -> None:
     server_keys(home)
     (home.keys / "server").chmod(0o640)
@@ -79,7 +60,7 @@ def test_a_key_in_an_open_folder_is_refused_with_the_mend(home: Home) -> None:
     home.worker(1).folder.chmod(0o755)
 
     with pytest.raises(NotAllowed, match=f"chmod 700 {home.worker(1).folder}"):
-        authorised(home)
+        read(home.worker(1).key)
 
 
 @pytest.mark.parametrize(

@@ -65,7 +65,9 @@ class Wire:
         self.dealer_count = 0
         self.pumps: dict[object, gevent.Greenlet[[], None]] = {}
         self.raw: list[zmq.Socket[bytes]] = []
-        self.zap = ZapServer(self.context, {WORKER_KEY: "worker:1"}.get)
+        self.zap = ZapServer(
+            self.context, lambda key, _door: "worker:1" if key == WORKER_KEY else None
+        )
         self._start(self.zap)
 
     def open_router(
@@ -75,6 +77,7 @@ class Wire:
             self.context,
             endpoint=endpoint,
             setting="master.worker_endpoint",
+            door="workers",
             secret_key=SERVER_SECRET,
             deliver=self._echo,
             lost=self.lost.append,

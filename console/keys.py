@@ -1,0 +1,137 @@
+"""``stenella key …``: who may come to the cluster of this home from elsewhere."""
+
+import os
+import stat
+import sys
+import time
+from contextlib import closing
+from typing import Any
+
+import click
+import msgspec
+
+from ..home import keyring, keys
+from ..home.layout import Home, find_home
+from ..protocol.errors import StenellaError, Unreachable
+from ..storage.queries import Queries
+from . import pages
+from .options import json_option
+from .text import moment
+
+
+@click.group()
+def key() -> None:
+    """Issue, list and revoke keys for workers and clients elsewhere."""
+
+
+@key.command("new")
+@click.argument("role", type=click.Choice(keyring.ISSUED_ROLES))
+@click.option("--name", help="Whose key it is; of a worker its name. Else one is made up.")
+def key_new(role: keys.Role, name: str | None) -> None:
+    """Make a key and print it, once; it is good at once.
+
+    A worker takes tasks; a client may ask for everything; an observer may read only. The file goes
+    to the other machine: `stenella worker start --master tcp://HOST:PORT --key w.key`, or for a
+    client STENELLA_MASTER=tcp://HOST:PORT STENELLA_KEY=c.key.
+
+    Example: stenella key new worker > w.key
+    """
+    home = _home()
+    with closing(Queries.open(home.database)) as queries:
+        cluster = queries.cluster()
+    if cluster is None:
+        raise Unreachable("no cluster has been up in this home: `stenella up --detach` first")
+    made = keyring.issue(home, role, name, cluster, time.time())
+    if stat.S_ISREG(os.fstat(sys.stdout.fileno()).st_mode):
+        os.fchmod(sys.stdout.fileno(), 0o600)  # what others can read is refused as a key
+    click.echo(msgspec.json.encode(made))
+    click.echo(f"{made.name}: {role} key issued; nobody can print it again", err=True)
+
+
+@key.command("ls")
+@json_option
+def key_ls(as_json: bool) -> None:
+    """List the keys that may come to this home's cluster, and those that were revoked.
+
+    Example: stenella key ls
+    """
+    home = find_home()
+    found = [] if home is None else [*_own(home), *_issued(home)]
+    if as_json:
+        pages.emit(found)
+        return
+    head = ("NAME", "ROLE", "STATE", "ISSUED", "REVOKED")
+    rows = [
+        (
+            row["name"],
+            row["role"],
+            row["state"],
+            moment(row["issued_at"]),
+            moment(row["revoked_at"]),
+        )
+        for row in found
+    ]
+    pages.emit_lines(pages.columns(head, rows) if rows else ["no key has been made here yet"])
+
+
+@key.command("revoke")
+@click.argument("name", metavar="NAME")
+@json_option
+def key_revoke(name: str, as_json: bool) -> None:
+    """Let a key be good no more; who is connected with it is cut off within two seconds.
+
+    Example: stenella key revoke worker-3f9a2c
+    """
+    record = keyring.revoke(_home(), name, time.time())
+    if as_json:
+        pages.emit(_document(record))
+    else:
+        click.echo(f"{name} is revoked")
+
+
+def _home() -> Home:
+    home = find_home()
+    if home is None:
+        raise Unreachable("there is no home: `stenella up --detach` makes one")
+    return home
+
+
+def _issued(home: Home) -> list[dict[str, Any]]:
+    return [_document(record) for record in keyring.issued(home)]
+
+
+def _document(record: keyring.Issued) -> dict[str, Any]:
+    state = "good" if record.revoked_at is None else "revoked"
+    return {
+        "name": record.name,
+        "role": record.role,
+        "state": state,
+        "public": record.public,
+        "issued_at": record.issued_at,
+        "revoked_at": record.revoked_at,
+    }
+
+
+def _own(home: Home) -> list[dict[str, Any]]:
+    """The home's own; a damaged one is shown as such."""
+    found = []
+    for path in (home.keys / "client", *sorted(home.workers.glob("*/key"))):
+        if not path.exists():
+            continue
+        document: dict[str, Any] = {
+            "name": str(path.relative_to(home.root)),
+            "role": None,
+            "state": "damaged",
+            "public": None,
+            "issued_at": None,
+            "revoked_at": None,
+        }
+        try:
+            pair = keys.read(path)
+        except StenellaError:
+            found.append(document)
+            continue
+        state = "elsewhere" if pair.is_issued else "own"
+        document |= {"name": pair.name, "role": pair.role, "state": state}
+        found.append(document | {"public": pair.public.decode()})
+    return found

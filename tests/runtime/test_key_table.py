@@ -1,0 +1,63 @@
+"""Keys that come and go while the master runs."""
+
+from pathlib import Path
+
+import pytest
+
+from stenella.home import keyring
+from stenella.home.keys import Role
+from stenella.home.layout import Home, open_home
+from stenella.runtime.key_table import CLIENTS, PEERS_MAX, WORKERS, KeyTable
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    return open_home(tmp_path / "home")
+
+
+def issue(home: Home, role: Role = "worker", name: str = "far") -> bytes:
+    return keyring.issue(home, role, name, "c1", 1.0).public.encode()
+
+
+def test_a_new_key_is_good_at_once_at_the_door_of_its_role(home: Home) -> None:
+    table = KeyTable(home)
+    table._looked_s = 0.0
+    key = issue(home)
+
+    assert table.admit(key, WORKERS) == f"worker:far:{key.decode()}"
+    assert table.admit(key, CLIENTS) is None
+    assert table.admit(b"?" * 40, WORKERS) is None
+
+
+def test_an_observer_comes_in_by_the_clients_door(home: Home) -> None:
+    key = issue(home, "observer", "eye")
+
+    assert KeyTable(home).admit(key, CLIENTS) == f"observer:eye:{key.decode()}"
+
+
+def test_a_revoked_keys_connections_are_cut_off(home: Home) -> None:
+    keys = [issue(home), issue(home, name="stays")]
+    table = KeyTable(home)
+    for key in keys:
+        user_id = table.admit(key, WORKERS)
+        assert user_id is not None
+        assert table.holder(b"w" + key, user_id) is not None
+    keyring.revoke(home, "far", 2.0)
+
+    assert table.look() == [b"w" + keys[0]]
+    assert table.look() == []
+    assert table.holder(b"w" + keys[0], f"worker:far:{keys[0].decode()}") is None
+    assert table.holder(b"w" + keys[1], f"worker:stays:{keys[1].decode()}") is not None
+    assert list(table.cut) == [b"w" + keys[0]]
+
+
+def test_the_memory_of_connections_is_bounded(home: Home) -> None:
+    user_id = KeyTable(home).admit(issue(home), WORKERS)
+    assert user_id is not None
+    table = KeyTable(home)
+
+    for number in range(PEERS_MAX + 10):
+        table.holder(b"w%d" % number, user_id)
+
+    keyring.revoke(home, "far", 2.0)
+    assert len(table.look()) == PEERS_MAX
