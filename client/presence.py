@@ -5,13 +5,15 @@ import os
 from ..home import locks
 from ..home.layout import Home
 
-#: For who has no home with keys of the cluster: where its master takes clients, and a key's file.
+#: For who has no home of the cluster: where its master takes clients, if not where the key says,
+#: and the key's file.
 MASTER_VARIABLE, KEY_VARIABLE = "STENELLA_MASTER", "STENELLA_KEY"
 
 
-def master_elsewhere() -> str | None:
-    """The master that the environment names instead of that of a home."""
-    return os.environ.get(MASTER_VARIABLE) or None
+def elsewhere() -> tuple[str | None, str | None] | None:
+    """Address and key that the environment names instead of a home; None: it names neither."""
+    named = os.environ.get(MASTER_VARIABLE) or None, os.environ.get(KEY_VARIABLE) or None
+    return named if any(named) else None
 
 
 def is_held(home: Home) -> bool:

@@ -4,7 +4,6 @@ Apart from `Client` so that a command that only reads loads no loader of definit
 """
 
 import math
-import os
 import secrets
 import time
 from collections.abc import Iterator
@@ -28,7 +27,7 @@ from ..protocol.commands import (
 )
 from ..protocol.errors import WaitTimeout
 from ..protocol.states import WORKFLOW_FINAL, WorkflowState
-from .presence import KEY_VARIABLE, master_elsewhere
+from .presence import elsewhere
 from .requester import LIMIT_S, Requester
 
 #: One long poll; the gateway holds a watch no longer than this.
@@ -63,9 +62,9 @@ class Reads:
 
     ``home``: a folder, else $STENELLA_HOME, else ~/.stenella. ``endpoint``: tcp://HOST:PORT of a
     master, asked with the keys of ``home``, or with ``key``, a file that `key new client` made
-    where the master is. With neither home nor endpoint, $STENELLA_MASTER and $STENELLA_KEY count
-    before the home. ``limit_s``: how long one request is repeated. Nothing is connected before the
-    first request. Not to be shared between threads.
+    where the master is and which knows the endpoint, too. Where nothing is given, $STENELLA_MASTER
+    and $STENELLA_KEY count before the home. ``limit_s``: how long one request is
+    repeated. Nothing is connected before the first request. Not to be shared between threads.
 
     Every request may raise `Unreachable` (nobody answers who could), `WaitTimeout` (the cluster is
     there and has not answered within the limit; it may still do what was asked, and the same
@@ -80,8 +79,8 @@ class Reads:
         key: str | PathLike[str] | None = None,
         limit_s: float = LIMIT_S,
     ) -> None:
-        if home is None and endpoint is None and (elsewhere := master_elsewhere()):
-            endpoint, key = elsewhere, key or os.environ.get(KEY_VARIABLE)
+        if home is None and endpoint is None and key is None and (named := elsewhere()):
+            endpoint, key = named
         folder, key_file = (None if path is None else Path(path) for path in (home, key))
         self._requester = Requester(folder, endpoint, key_file, limit_s)
 

@@ -24,6 +24,7 @@ from ..protocol.codec import (
 from ..protocol.commands import Intent, Refused, Request, ToClient
 from ..protocol.errors import (
     ERRORS,
+    NotAllowed,
     RefusedInState,
     StenellaError,
     Unreachable,
@@ -122,9 +123,14 @@ class Requester:
 
     def _find_master(self) -> tuple[str, bytes, KeyPair]:
         """Its address and public key, and the key to go there with."""
-        if self._key_path is not None and self._endpoint is not None:
+        if self._key_path is not None:
             pair = keys.issued_key(self._key_path)
-            return self._endpoint, pair.server, pair
+            if pair.role not in ("client", "observer"):
+                raise NotAllowed(
+                    f"{self._key_path} is the key of a {pair.role}: `stenella key new client` "
+                    "makes one to ask with"
+                )
+            return self._endpoint or pair.address, pair.server, pair
         home = find_home(self._home_path)
         if home is None:
             raise Unreachable(_no_cluster("there is no home, so no cluster"))
@@ -142,7 +148,7 @@ class Requester:
         One that left on purpose took its endpoints away; one that crashed did not, and whoever
         supervises it holds a lock.
         """
-        if self._endpoint is not None:
+        if self._endpoint is not None or self._key_path is not None:
             return self._was_up
         home = find_home(self._home_path)
         return home is not None and (

@@ -10,7 +10,7 @@ from typing import Any, Protocol, TypeVar
 
 import click
 
-from ..client.presence import is_held, master_elsewhere
+from ..client.presence import elsewhere, is_held
 from ..home.layout import Home, find_home
 from ..protocol.errors import NotFound, Unreachable, WaitTimeout
 from .options import Address
@@ -56,7 +56,7 @@ class NoHistory:
 
 def read(question: Callable[[Reader], Result]) -> Result:
     """The answer to ``question``. Raises `NotFound` for what is not there."""
-    if master_elsewhere():
+    if elsewhere():
         from ..client.reads import Reads
 
         with Reads(limit_s=LIMIT_S) as client:

@@ -1,22 +1,23 @@
 """``stenella key …``: who may come to the cluster of this home from elsewhere."""
 
 import os
+import re
 import stat
 import sys
 import time
-from contextlib import closing
 from typing import Any
 
 import click
 import msgspec
 
-from ..home import keyring, keys
+from ..home import endpoints, keyring, keys
 from ..home.layout import Home, find_home
 from ..protocol.errors import StenellaError, Unreachable
-from ..storage.queries import Queries
 from . import pages
 from .options import json_option
 from .text import moment
+
+_LOOPBACK = re.compile(r"tcp://(127\.|localhost:|\[::1\])")
 
 
 @click.group()
@@ -30,22 +31,28 @@ def key() -> None:
 def key_new(role: keys.Role, name: str | None) -> None:
     """Make a key and print it, once; it is good at once.
 
-    A worker takes tasks; a client may ask for everything; an observer may read only. The file goes
-    to the other machine: `stenella worker start --master tcp://HOST:PORT --key w.key`, or for a
-    client STENELLA_MASTER=tcp://HOST:PORT STENELLA_KEY=c.key.
+    A worker takes tasks; a client may ask for everything; an observer may read only. Write it into
+    a file for the other machine, `stenella key new worker > w.key`. There a worker begins with
+    `stenella worker start --key w.key`; a client sets STENELLA_KEY=c.key.
 
-    Example: stenella key new worker > w.key
+    Example: stenella key new worker --name far
     """
     home = _home()
-    with closing(Queries.open(home.database)) as queries:
-        cluster = queries.cluster()
-    if cluster is None:
-        raise Unreachable("no cluster has been up in this home: `stenella up --detach` first")
-    made = keyring.issue(home, role, name, cluster, time.time())
+    master = endpoints.read(home)
+    if master is None:
+        raise Unreachable("no cluster is up in this home: `stenella up --detach` first")
+    address = master.worker if role == "worker" else master.client
+    made = keyring.issue(
+        home, role, name, cluster=master.cluster, address=address, now_s=time.time()
+    )
     if stat.S_ISREG(os.fstat(sys.stdout.fileno()).st_mode):
         os.fchmod(sys.stdout.fileno(), 0o600)  # what others can read is refused as a key
     click.echo(msgspec.json.encode(made))
-    click.echo(f"{made.name}: {role} key issued; nobody can print it again", err=True)
+    text = f"{made.name} may come to {address} as {role}; this key is not printed again"
+    if _LOOPBACK.match(address):
+        door = "worker" if role == "worker" else "client"
+        text += f"; from other machines only if master.{door}_endpoint is an address they reach"
+    click.echo(text, err=True)
 
 
 @key.command("ls")

@@ -138,14 +138,14 @@ def master_start(supervised: bool, linger_s: float | None) -> int:
     "--master",
     "address",
     metavar="tcp://HOST:PORT",
-    help="Where the master of another home takes workers; with --key, at the first start.",
+    help="Where that master takes workers, if not where the key says.",
 )
 @click.option(
     "--key",
     "key_file",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="A key that `stenella key new worker` made in that home.",
+    help="Join the master of another home with a key that `stenella key new worker` made there.",
 )
 def worker_start(
     supervised: bool,
@@ -161,9 +161,9 @@ def worker_start(
 
     Example: stenella worker start --number 2 --slots 4 --group big
     """
-    if (address is None) != (key_file is None):
-        raise Usage("--master and --key belong together: `stenella key new worker` makes the key")
-    joins = (key_file, address) if key_file is not None and address is not None else None
+    if address is not None and key_file is None:
+        raise Usage("--master needs --key: `stenella key new worker` makes one where the master is")
+    joins = None if key_file is None else (key_file, address)
     home = open_home()
     chosen = settings.load(home)
     from ..runtime import worker_node

@@ -80,18 +80,22 @@ def signature(home: Home) -> tuple[tuple[str, int], ...]:
     return tuple(found)
 
 
-def issue(home: Home, role: Role, name: str | None, cluster: str, now_s: float) -> KeyFile:
-    """Make a key for elsewhere and record its public half.
+def issue(
+    home: Home, role: Role, name: str | None, *, cluster: str, address: str, now_s: float
+) -> KeyFile:
+    """Make a key for elsewhere and record its public half. ``address``: of the door it is for.
 
     Raises `Usage` for a name that cannot be one, `RefusedInState` for one that is or was taken.
     """
-    chosen = name or f"{role}-{secrets.token_hex(3)}"
+    chosen = name or f"{role}-k{secrets.token_hex(3)}"  # never like one of our own
     if not NAME.fullmatch(chosen):
-        raise Usage(f"{chosen!r} is no name: up to 64 letters, digits and . _ -, no . at its begin")
+        raise Usage(
+            f"{chosen!r} is no name: a letter or digit, then letters, digits and . _ - (64)"
+        )
     if OWN_NAMES.fullmatch(chosen) or _path(home, chosen).exists():
         raise RefusedInState(f"the name {chosen} is or was taken: choose another one")
     server = keys.server_keys(home).public.decode()
-    made = keys.new_pair(role, chosen, server=server, cluster=cluster)
+    made = keys.new_pair(role, chosen, server=server, cluster=cluster, address=address)
     record = Issued(role=role, name=chosen, public=made.public, issued_at=now_s)
     folder = _path(home, chosen).parent
     folder.mkdir(mode=PRIVATE_FOLDER_MODE, exist_ok=True)

@@ -33,7 +33,7 @@ class KeyFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     secret: str
     server: str = ""  # public key of the master that issued it; empty: this home's own
     cluster: str = ""  # of that master
-    address: str = ""  # where it was last said to be, tcp://HOST:PORT
+    address: str = ""  # of its door for this role, tcp://HOST:PORT, as it was last known
 
 
 @dataclass(frozen=True)
@@ -88,9 +88,10 @@ def issued_key(path: Path) -> KeyPair:
     return pair
 
 
-def join(home: Home, number: int, path: Path, address: str) -> None:
+def join(home: Home, number: int, path: Path, address: str | None) -> None:
     """Let worker ``number`` of this home be the holder of an issued key, of the master there.
 
+    ``address``: None is the one in the key.
     Raises `NotAllowed` for a key of another role, `RefusedInState` if the folder is another's.
     """
     pair, worker = issued_key(path), home.worker(number)
@@ -112,7 +113,7 @@ def join(home: Home, number: int, path: Path, address: str) -> None:
         secret=pair.secret.decode(),
         server=pair.server.decode(),
         cluster=pair.cluster,
-        address=address,
+        address=address or pair.address,
     )
     replace(worker.key, msgspec.json.encode(stored) + b"\n")
 

@@ -69,13 +69,14 @@ def run_worker(
     slots: int | None,
     groups: tuple[str, ...],
     *,
-    joins: tuple[Path, str] | None = None,
+    joins: tuple[Path, str | None] | None = None,
     supervised: bool = False,
 ) -> int:
     """Be worker ``number`` of ``home`` until told to leave; the exit code.
 
-    ``joins``: the file of an issued key and the address of the master that it is for; later lives
-    know both. ``supervised``: leave when standard input ends, that is with the supervisor.
+    ``joins``: the file of an issued key, and the address of its master if that is not the one in
+    the key; later lives know both.
+    ``supervised``: leave when standard input ends, that is with the supervisor.
 
     Raises RefusedInState (another process is this worker, newer journal), NotAllowed, Usage.
     """

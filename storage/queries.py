@@ -36,7 +36,6 @@ from .documents import (
     waiting_document,
 )
 from .models import (
-    Cluster,
     DeadLetter,
     TaskAttempt,
     TaskEvent,
@@ -299,12 +298,6 @@ class Queries:
             "attempt": attempt or current,
             "live": live,
         }
-
-    def cluster(self) -> str | None:
-        """The id of the cluster whose database this is; None: no master has been here."""
-        with self._snapshot():
-            rows = self._rows(Cluster.select(Cluster.id))
-        return rows[0][0] if rows else None
 
     def dead_letters(self, limit: int) -> list[Document]:
         """At most ``limit`` messages that nobody could take, newest first."""

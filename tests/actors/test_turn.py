@@ -236,7 +236,7 @@ def test_of_a_put_and_a_delete_the_last_counts(bench: Bench) -> None:
     batch = bench.turn.form()
 
     assert batch is not None
-    assert batch.put[JournalNode] == [(1, "j", "c", 2, 0)]
+    assert batch.put[JournalNode] == [(1, "j", "c", 2, 0, 0)]
     assert batch.deleted[JournalAttempt] == [7]
 
 

@@ -23,6 +23,10 @@ def elsewhere(tmp_path: Path) -> Home:
     return open_home(tmp_path / "elsewhere")
 
 
+def issue(home: Home, role: Role, name: str | None) -> KeyFile:
+    return keyring.issue(home, role, name, cluster="c1", address="tcp://10.0.0.1:7", now_s=NOW_S)
+
+
 def holders(home: Home) -> list[tuple[str, str]]:
     return [(holder.role, holder.name) for holder in keyring.authorised(home).values()]
 
@@ -30,7 +34,7 @@ def holders(home: Home) -> list[tuple[str, str]]:
 def issued_file(home: Home, folder: Path, role: Role = "worker", name: str = "far") -> Path:
     """A key on its way to another machine."""
     path = folder / "far.key"
-    path.write_bytes(msgspec.json.encode(keyring.issue(home, role, name, "c1", NOW_S)))
+    path.write_bytes(msgspec.json.encode(issue(home, role, name)))
     path.chmod(0o600)
     return path
 
@@ -48,7 +52,7 @@ def test_the_table_has_the_homes_clients_and_workers_and_not_the_server(home: Ho
 
 def test_an_issued_key_is_in_the_table_until_it_is_revoked(home: Home) -> None:
     before = keyring.signature(home)
-    made = keyring.issue(home, "observer", "eye", "c1", NOW_S)
+    made = issue(home, "observer", "eye")
     issued = keyring.signature(home)
 
     assert keyring.authorised(home)[made.public.encode()].role == "observer"
@@ -62,7 +66,7 @@ def test_an_issued_key_is_in_the_table_until_it_is_revoked(home: Home) -> None:
 
 
 def test_the_secret_half_stays_with_its_holder(home: Home) -> None:
-    made = keyring.issue(home, "client", "ci", "c1", NOW_S)
+    made = issue(home, "client", "ci")
 
     [record] = (home.keys / "issued").iterdir()
     assert made.secret not in record.read_text()
@@ -72,20 +76,20 @@ def test_the_secret_half_stays_with_its_holder(home: Home) -> None:
 @pytest.mark.parametrize("name", ["", ".hidden", "a/b", "..", "x" * 65, "a b", "é"])
 def test_what_is_no_name_is_refused(home: Home, name: str) -> None:
     if not name:
-        assert keyring.issue(home, "worker", None, "c1", NOW_S).name.startswith("worker-")
+        assert issue(home, "worker", None).name.startswith("worker-")
         return
     with pytest.raises(Usage, match="is no name"):
-        keyring.issue(home, "worker", name, "c1", NOW_S)
+        issue(home, "worker", name)
 
 
 @pytest.mark.parametrize("name", ["master", "admin", "worker-1", "gone", "there"])
 def test_a_name_is_given_once(home: Home, name: str) -> None:
-    keyring.issue(home, "worker", "there", "c1", NOW_S)
-    keyring.issue(home, "worker", "gone", "c1", NOW_S)
+    issue(home, "worker", "there")
+    issue(home, "worker", "gone")
     keyring.revoke(home, "gone", NOW_S)
 
     with pytest.raises(RefusedInState, match="is or was taken"):
-        keyring.issue(home, "worker", name, "c1", NOW_S)
+        issue(home, "worker", name)
 
 
 def test_only_an_issued_key_is_revoked(home: Home) -> None:
@@ -110,7 +114,7 @@ def test_a_damaged_or_open_key_lets_nobody_in_and_the_others_still_do(home: Home
 def test_a_worker_elsewhere_joins_with_its_key_and_is_no_worker_of_its_own_home(
     home: Home, elsewhere: Home, tmp_path: Path
 ) -> None:
-    keys.join(elsewhere, 1, issued_file(home, tmp_path), "tcp://10.0.0.1:7")
+    keys.join(elsewhere, 1, issued_file(home, tmp_path), None)
     pair = worker_keys(elsewhere, 1)
 
     assert (pair.name, pair.cluster, pair.address) == ("far", "c1", "tcp://10.0.0.1:7")
@@ -152,7 +156,7 @@ def test_a_homes_own_key_is_not_for_elsewhere(home: Home, elsewhere: Home) -> No
 
 
 def test_a_key_file_says_all_that_its_holder_needs(home: Home) -> None:
-    made = keyring.issue(home, "client", "ci", "c1", NOW_S)
+    made = issue(home, "client", "ci")
 
     assert made == KeyFile(
         role="client",
@@ -161,4 +165,5 @@ def test_a_key_file_says_all_that_its_holder_needs(home: Home) -> None:
         secret=made.secret,
         server=server_keys(home).public.decode(),
         cluster="c1",
+        address="tcp://10.0.0.1:7",
     )

@@ -16,7 +16,8 @@ def home(tmp_path: Path) -> Home:
 
 
 def issue(home: Home, role: Role = "worker", name: str = "far") -> bytes:
-    return keyring.issue(home, role, name, "c1", 1.0).public.encode()
+    made = keyring.issue(home, role, name, cluster="c1", address="tcp://h:7", now_s=1.0)
+    return made.public.encode()
 
 
 def test_a_new_key_is_good_at_once_at_the_door_of_its_role(home: Home) -> None:
@@ -52,9 +53,10 @@ def test_a_revoked_keys_connections_are_cut_off(home: Home) -> None:
 
 
 def test_the_memory_of_connections_is_bounded(home: Home) -> None:
-    user_id = KeyTable(home).admit(issue(home), WORKERS)
-    assert user_id is not None
+    key = issue(home)
     table = KeyTable(home)
+    user_id = table.admit(key, WORKERS)
+    assert user_id is not None
 
     for number in range(PEERS_MAX + 10):
         table.holder(b"w%d" % number, user_id)
