@@ -41,6 +41,7 @@ COMMANDS = {
     "worker": ("workers", "worker"),
     "ls": ("instances", "ls"),
     "show": ("instances", "show"),
+    "watch": ("run", "watch"),
     "wait": ("run", "wait"),
     "logs": ("logs", "logs"),
     "stop": ("stop", "stop"),
@@ -152,7 +153,7 @@ def perform(arguments: Sequence[str]) -> int:
 def _carry_out(arguments: Sequence[str]) -> int:
     """A command's return value is its exit code; None is 0."""
     try:
-        with stenella.make_context("stenella", list(arguments)) as ctx:
+        with stenella.make_context("stenella", list(arguments), color=_colour()) as ctx:
             code = stenella.invoke(ctx)
     except click.exceptions.NoArgsIsHelpError as error:  # a group's name alone asks for its help
         click.echo(error.format_message(), err=True)
@@ -161,6 +162,11 @@ def _carry_out(arguments: Sequence[str]) -> int:
         code = end.exit_code
     sys.stdout.flush()
     return code or 0
+
+
+def _colour() -> bool | None:
+    """False where nobody wants colours (no-color.org); None: as the terminal has it."""
+    return False if os.environ.get("NO_COLOR") else None
 
 
 def _for_people(error: BaseException) -> StenellaError:

@@ -24,6 +24,7 @@ NEWEST = 50  # instances that are looked at for one that waits for a cluster
 CHUNK_BYTES = 256 * 1024
 #: The end of a log that people are shown without asking for it.
 TAIL_BYTES = 16 * 1024
+LINE_BYTES = 4 * 1024  # the end that is looked at for one line
 
 
 class Reader(Protocol):
@@ -193,8 +194,31 @@ def log_tail(home: Home | None, document: Document, task: Document, lines_max: i
     path = find_log(home, instance, number, task["attempt"])
     if path is None:
         return []
-    with path.open("rb") as file:
-        size = file.seek(0, 2)
-        file.seek(max(0, size - TAIL_BYTES))
-        lines = file.read().decode("utf-8", errors="replace").splitlines()
-    return lines[1:][-lines_max:] if size > TAIL_BYTES else lines[-lines_max:]
+    text, is_cut = _end_of(path, TAIL_BYTES)
+    lines = text.splitlines()
+    return lines[1:][-lines_max:] if is_cut else lines[-lines_max:]
+
+
+def last_line(
+    home: Home | None, workflow_instance_id: int, task_instance_id: int, attempt: int
+) -> str:
+    """What an attempt printed last; '' if that is nothing, or not in this home."""
+    path = find_log(home, workflow_instance_id, task_instance_id, attempt)
+    if path is None:
+        return ""
+    text, _is_cut = _end_of(path, LINE_BYTES)
+    # A carriage return begins the line anew, as bars of progress do.
+    return next(
+        (line for line in reversed(text.replace("\r", "\n").split("\n")) if line.strip()), ""
+    )
+
+
+def _end_of(path: Path, bytes_max: int) -> tuple[str, bool]:
+    """The end of a file as text, and whether there is more before it."""
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, 2)
+            file.seek(max(0, size - bytes_max))
+            return file.read().decode("utf-8", errors="replace"), size > bytes_max
+    except OSError:  # removed a moment ago
+        return "", False

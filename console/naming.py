@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..client.loading import STDIN, load, load_command
+from ..client.plan import Shape
 from ..client.script_file import SCRIPT_OPTIONS, ScriptOptions
 from ..client.stored import definition_of
 from ..protocol.errors import NotFound, Usage
@@ -45,9 +46,9 @@ def find_definition(source: str, options: ScriptOptions, submit_dir: str) -> Any
     return definition_of(document)
 
 
-def of_instance(reader: Reader, workflow_instance_id: int) -> Any:
-    """The definition that an instance runs."""
-    return definition_of(reader.definition("", workflow_instance_id))
+def shape_of(reader: Reader, workflow_instance_id: int) -> Shape:
+    """The graph that an instance (0: the newest) runs."""
+    return Shape(definition_of(reader.definition("", workflow_instance_id)))
 
 
 def _of_file(source: str, options: ScriptOptions, submit_dir: str) -> Any:

@@ -203,7 +203,7 @@ def trace(rows: Sequence[Document]) -> list[str]:
                 row["event_no"],
                 _clock(row["at"]),
                 row["event"],
-                _short(row["to"]),
+                None if row["to"] is None else short_state(row["to"]),
                 row["attempt"],
                 row["dispatch_id"],
                 row["callback_seq"],
@@ -219,6 +219,6 @@ def _clock(epoch_s: float) -> str:
     return f"{moment(epoch_s)[-8:]}.{int(epoch_s * 1000) % 1000:03}"
 
 
-def _short(state: str | None) -> str | None:
+def short_state(state: str) -> str:
     """The long names without what they share, so that the columns fit."""
-    return None if state is None else state.removesuffix("_EXECUTION").removesuffix("_SUCCESS")
+    return state.removesuffix("_EXECUTION").removesuffix("_SUCCESS")

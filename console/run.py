@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from ..client.client import Client, Instance, check_params
+from ..client.plan import Shape
 from ..client.presence import is_held
 from ..client.reads import is_final, new_request_id, succeeded
 from ..client.script_file import SCRIPT_OPTIONS, ScriptOptions, pairs
@@ -17,8 +18,7 @@ from ..home.layout import Home, find_home, open_home
 from ..protocol.errors import RefusedInState, Unreachable, WaitTimeout
 from . import pages
 from .history import read
-from .live import make_view, watch_until_end
-from .naming import find_given
+from .naming import find_given, shape_of
 from .options import (
     Address,
     TakesCommand,
@@ -30,6 +30,7 @@ from .options import (
 )
 from .result import result
 from .starting import ensure_cluster
+from .views import JsonView, make_view, watch_until_end
 
 FAILED_EXIT = 1
 INTERRUPTED_EXIT = 130
@@ -39,8 +40,6 @@ DEATH_S = 3.0  # without a word while nobody holds the home: its cluster was kil
 LIVE_LISTED_MAX = 50  # instances looked through for what keeps an embedded cluster up
 
 Document = dict[str, Any]
-#: Task name → names of the tasks it waits for, in the order of the file.
-Needs = dict[str, tuple[str, ...]]
 
 
 def _script_options(command: Callable[..., int]) -> Callable[..., int]:
@@ -79,7 +78,7 @@ def run(
     submit_dir = os.getcwd()
     script_options = ScriptOptions(**options)
     definition = find_given(source, command, script_options, submit_dir)
-    needs = {task.name: task.depends_on for task in definition.tasks}
+    shape = Shape(definition)
     given = pairs(script_options.param)
     check_params(definition, given)  # a cluster is not started for what it would refuse
     with Client(home.root) as client:
@@ -87,12 +86,12 @@ def run(
             home,
             lambda request_id: client.submit(definition, given, request_id, submit_dir, dry_run),
         )
-        document, interrupted = _follow(home, client, number, tuple(needs))
+        document, interrupted = _follow(home, client, number, shape)
         if document is None:
             click.echo(f"it goes on: stenella wait {number}", err=True)
             return INTERRUPTED_EXIT
         others = _other_live(client, number) if is_ours else []
-    _tell(home, document, _last_tasks(needs), as_json)
+    _tell(home, document, shape, as_json)
     for other in others:
         click.echo(
             f"the cluster stays up: workflow instance {other['workflow_instance_id']} "
@@ -127,7 +126,7 @@ def submit(
     given = ScriptOptions(**options)
     submit_dir = os.getcwd()
     definition = find_given(source, command, given, submit_dir)
-    needs = {task.name: task.depends_on for task in definition.tasks}
+    shape = Shape(definition)
     with Client() as client:
         started = client.submit(
             definition, pairs(given.param), submit_dir=submit_dir, dry_run=dry_run
@@ -139,9 +138,9 @@ def submit(
                 text = f"submitted as workflow instance {started.id}; see its end with"
                 click.echo(f"{text} `stenella wait {started.id}`")
             return 0
-        with make_view(tuple(needs)) as view:
+        with make_view(shape) as view:
             document = watch_until_end(client, started.id, view)
-    _tell(find_home(), document, _last_tasks(needs), as_json)
+    _tell(find_home(), document, shape, as_json)
     return _exit_code(document)
 
 
@@ -162,12 +161,34 @@ def wait(address: Address, timeout_s: float | None, as_json: bool) -> int:
 
     Example: stenella wait last --timeout 1h
     """
-    document = read(lambda reader: reader.show(address.workflow_instance_id))
+    return _until_end(address, timeout_s, as_json, as_lines=False)
+
+
+@click.command()
+@click.argument("address", type=instance, metavar="ID", default="last")
+@json_option
+def watch(address: Address, as_json: bool) -> int:
+    """Watch a workflow until its end.
+
+    What `run` shows, for one that was started elsewhere; ID is `last` if not said otherwise. Ctrl-C
+    leaves it alone. Exits as the workflow did. With --json one document a line for each change.
+
+    Example: stenella watch last
+    """
+    return _until_end(address, None, as_json, as_lines=as_json)
+
+
+def _until_end(address: Address, timeout_s: float | None, as_json: bool, *, as_lines: bool) -> int:
+    number = address.workflow_instance_id
+    document, shape = read(lambda reader: (reader.show(number), shape_of(reader, number)))
+    number = document["workflow_instance_id"]
     if not is_final(document):
-        with Client() as client, make_view(()) as view:
-            number = document["workflow_instance_id"]
+        with Client() as client, JsonView() if as_lines else make_view(shape) as view:
             document = watch_until_end(client, number, view, timeout_s)
-    _tell(find_home(), document, [], as_json)
+    elif as_lines:
+        pages.emit(document)
+    if not as_lines:
+        _tell(find_home(), document, shape, as_json)
     return _exit_code(document)
 
 
@@ -186,14 +207,12 @@ def _start(home: Home, submit_as: Callable[[str], Instance]) -> tuple[int, bool]
     raise AssertionError("the last try either returns or raises")
 
 
-def _follow(
-    home: Home, client: Client, number: int, task_names: tuple[str, ...]
-) -> tuple[Document | None, bool]:
+def _follow(home: Home, client: Client, number: int, shape: Shape) -> tuple[Document | None, bool]:
     """The document at the end (None: the person lets it go on), and whether Ctrl-C came."""
     interrupted = False
     while True:
         try:
-            return _watch(home, number, task_names), interrupted
+            return _watch(home, number, shape), interrupted
         except KeyboardInterrupt:
             if interrupted:
                 raise  # the stop is on the master's disk; the person does not want to wait
@@ -206,13 +225,13 @@ def _follow(
                 client.stop(number)
 
 
-def _watch(home: Home, number: int, task_names: tuple[str, ...]) -> Document:
+def _watch(home: Home, number: int, shape: Shape) -> Document:
     """The document at the end. A cluster that was killed is started again, one that was taken down
     is not: that was somebody's wish. Raises `Unreachable` then.
     """
     with Client(home.root, limit_s=DEATH_S) as client:
         while True:
-            with make_view(task_names) as view:
+            with make_view(shape) as view:
                 try:
                     return watch_until_end(client, number, view)
                 except WaitTimeout:
@@ -248,17 +267,11 @@ def _other_live(client: Client, number: int) -> list[Document]:
     return []
 
 
-def _tell(home: Home | None, document: Document, last_tasks: list[str], as_json: bool) -> None:
+def _tell(home: Home | None, document: Document, shape: Shape | None, as_json: bool) -> None:
     if as_json:
         pages.emit(document)
     else:
-        pages.emit_lines(result(home, document, last_tasks))
-
-
-def _last_tasks(needs: Needs) -> list[str]:
-    """Tasks on which no other depends: what they say is the result."""
-    needed = {name for names in needs.values() for name in names}
-    return [name for name in needs if name not in needed]
+        pages.emit_lines(result(home, document, shape))
 
 
 def _exit_code(document: Document) -> int:

@@ -19,6 +19,7 @@ BIDI_CONTROLS = frozenset(
 COLUMN_GAP = "  "
 CELL_WIDTH_MIN = 8  # a squeezed column still shows how its text begins
 ELLIPSIS = "…"
+CHART_WIDTH_MIN = 40  # narrower ones are drawn as if they had so many
 UNLIMITED = 10_000  # columns; no table is as wide
 FALLBACK_SIZE = (80, 24)  # where nobody tells the size of the terminal
 
@@ -46,6 +47,18 @@ def terminal_width() -> int:
     if not sys.stdout.isatty() and "COLUMNS" not in os.environ:
         return UNLIMITED
     return shutil.get_terminal_size(FALLBACK_SIZE).columns
+
+
+def chart_width() -> int:
+    """Columns for a drawing: those of the terminal, 80 where there is none."""
+    if not sys.stdout.isatty() and "COLUMNS" not in os.environ:
+        return FALLBACK_SIZE[0]
+    return max(CHART_WIDTH_MIN, shutil.get_terminal_size(FALLBACK_SIZE).columns)
+
+
+def is_ascii_only() -> bool:
+    """Whether what is drawn with must be ASCII."""
+    return "utf" not in (sys.stdout.encoding or "").lower()
 
 
 def table(

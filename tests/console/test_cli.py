@@ -62,6 +62,7 @@ up
 validate
 version
 wait
+watch
 worker drain
 worker ls
 worker resize

@@ -4,7 +4,7 @@ import click
 import pytest
 
 from stenella.console import pages
-from stenella.console.live import count_line
+from stenella.console.progress import count_line
 
 MAILBOX = {
     "node": "worker-12",

@@ -83,6 +83,19 @@ def test_show_fits_on_a_terminal_and_cannot_steer_it(call: Call, history: Home) 
     assert "a: rows=5" in text
 
 
+def test_a_timeline_has_a_bar_for_what_ran_and_words_for_what_did_not(
+    call: Call, history: Home
+) -> None:
+    title, _, axis, ran, *never = call("show", 1, "--timeline").out.splitlines()
+
+    assert "FAILURE" in title
+    assert axis.startswith("TASK")
+    assert ran.startswith("a ")
+    assert "█" in ran
+    assert ran.endswith("FAILURE attempt 2")
+    assert [row.split() for row in never] == [["b", "UPSTREAM_FAILED"], ["c", "WAITING"]]
+
+
 def test_last_is_the_newest(call: Call, history: Home) -> None:
     assert call("show", "last", "--json").document["workflow_instance_id"] == 2
 

@@ -10,12 +10,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
+from stenella.client.loading import load_bytes
 from stenella.home import locks
 from stenella.home.layout import Home
 from stenella.protocol.commands import (
     Command,
+    DefinitionRead,
     FromClient,
     InstanceChanged,
     InstanceRead,
@@ -24,7 +27,7 @@ from stenella.protocol.commands import (
     Stop,
     Submit,
 )
-from stenella.workflow.definition import decode
+from stenella.workflow.definition import decode, encode
 
 from ..client.door import Door, page, result
 from .conftest import Call
@@ -40,6 +43,13 @@ tasks:
   - {name: extract, script: ls}
   - {name: load, script: ls, depends_on: [extract]}
 """
+
+
+DEFINITION = {
+    "workflow": "nightly",
+    "version": 1,
+    "definition": encode(load_bytes(WORKFLOW.encode(), "w.yaml")).decode(),
+}
 
 
 def task(number: int, name: str, state: str) -> dict[str, Any]:
@@ -88,6 +98,8 @@ class Cluster:
             case InstanceWatch():
                 self.watches += 1
                 return [InstanceChanged(request_id=request.request_id, page=self.changes())]
+            case DefinitionRead():
+                return [page(request, DEFINITION)]
             case InstanceRead():
                 return [page(request, {**self.instance(), "tasks": self.tasks()})]
         raise AssertionError(request)
@@ -277,6 +289,27 @@ def test_waiting_ends_as_the_workflow_does(
     assert call("submit", file, "-p", "day=1", "--wait").code == code
     assert call("wait", 7).code == code
     assert call("wait", "last", "--json").document["state"] == end
+
+
+def test_a_watch_shows_the_end_and_ends_as_the_workflow_does(call: Call, play: Any) -> None:
+    play("FAILURE")
+
+    outcome = call("watch")
+
+    assert outcome.code == 1
+    assert "load FAILURE: it ended with 3" in outcome.out
+    assert outcome.out.endswith("more: stenella show 7 · stenella logs 7/load\n")
+    assert "2/2 done, 0 running, 1 failed" in outcome.err
+
+
+def test_a_watch_for_programs_is_a_document_a_line(call: Call, play: Any) -> None:
+    play("SUCCESS")
+
+    first, *_, last = map(msgspec.json.decode, call("watch", 7, "--json").out.splitlines())
+
+    assert first["state"] == "RUNNING_EXECUTION"
+    assert (last["state"], last["counts"]) == ("SUCCESS", {"SUCCESS": 2})
+    assert {task["name"] for task in last["tasks"]} == {"extract", "load"}
 
 
 def test_waiting_gives_up_at_its_time(call: Call, play: Any) -> None:
