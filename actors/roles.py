@@ -84,14 +84,19 @@ def master_actors(
 
 
 def worker_actors(
-    identity: Identity, *, epoch: int, heartbeat_ms: int, kill_grace_ms: int
+    identity: Identity,
+    *,
+    epoch: int,
+    heartbeat_ms: int,
+    kill_grace_ms: int,
+    processes_max: int = 0,
 ) -> dict[str, Actor]:
     """The actors of a worker, in the order in which they are started."""
     return {
         "membership": Membership(identity, MASTER_PEER, epoch, heartbeat_ms),
         # Its journal is read before the executor's, which may have ends to report at once.
         "callback_sender": CallbackSender(MASTER_PEER),
-        "executor": Executor(identity, MASTER_PEER, kill_grace_ms),
+        "executor": Executor(identity, MASTER_PEER, kill_grace_ms, processes_max),
         "retry_reporter": RetryReporter(),
         "log_reader": LogReader(MASTER_PEER),
     }

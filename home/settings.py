@@ -70,6 +70,7 @@ class WorkerSettings(Section, frozen=True):
     groups: Annotated[tuple[GroupName, ...], msgspec.Meta(min_length=1)]
     journal_sync: Literal["normal", "full"]
     drain_s: Annotated[float, msgspec.Meta(ge=0, le=604_800)]
+    processes_max: Annotated[int, msgspec.Meta(ge=0, le=4_194_304)]  # 0: as many as it likes
     disk_free_min_bytes: Annotated[int, msgspec.Meta(ge=0, le=2**62)]
     run_as_allowed: tuple[AccountName, ...]
 

@@ -34,7 +34,7 @@ PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
 
 #: They concern processes whose `begun` or `starting` is recorded, so they need not wait for a disk
 #: that refuses: a full one is a reason to kill.
-AT_ONCE = ("signal", "sweep", "timer", "limit", "alarm", "close")
+AT_ONCE = ("signal", "sweep", "count", "timer", "limit", "alarm", "close")
 #: A poll does not count the time that the machine is suspended; a lease does.
 ALARM_LOOK_MS = 1_000
 
@@ -255,6 +255,8 @@ class Performer:
             case ("sweep", sweep):
                 answer = {name: sweep[name] for name in ("dispatch_id", "sweep_no")}
                 return [answer | {"do": "swept", "left": self.tasks.sweep(sweep)}]
+            case ("count", counts):
+                return [{"do": "counted", "counts": self.tasks.count(counts)}]
             case ("tell", number, fact):
                 if number in self.connections:
                     self.connections[number].outbox += json.dumps(fact).encode() + b"\n"

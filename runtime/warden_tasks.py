@@ -16,6 +16,7 @@ from ..actors.worker.warden import Fields
 MARKER = b"STENELLA_ATTEMPT="
 LOOK = os.WEXITED | os.WNOHANG | os.WNOWAIT  # has it ended? Do not reap
 EVERY_SIGNAL = sorted(signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP})
+KILLED_CHILD = 128 + signal.SIGKILL  # what a shell ends with when its last command got KILL
 SHEBANG_BYTES = 256  # what the kernel reads of a first line
 
 PF_KTHREAD = 0x200000  # proc(5), field 9: a thread of the kernel
@@ -41,11 +42,14 @@ class Look:
 
 
 class Tasks:
-    """The processes. ``mains``: pid of each main process not yet reaped → dispatch_id, begin."""
+    """The processes. ``mains``: pid of each main process not yet reaped → dispatch_id, begin in ns,
+    kills for want of memory before it."""
 
     def __init__(self) -> None:
-        self.mains: dict[int, tuple[int, int]] = {}
+        self.mains: dict[int, tuple[int, int, int]] = {}
         self.table: dict[int, Look] | None = None
+        self.memory = Memory()
+        self.oom_kills: int | None = None  # as of this look
 
     def spawn(self, start: Fields) -> Fields:
         """Start it as its message says; the answer is `spawned` or `spawn_failed`."""
@@ -81,7 +85,9 @@ class Tasks:
             os.chdir("/")  # hold nobody's folder
             if log >= 0:
                 os.close(log)
-        self.mains[pid] = dispatch_id, time.monotonic_ns()
+        if self.oom_kills is None:
+            self.oom_kills = self.memory.kills()
+        self.mains[pid] = dispatch_id, time.monotonic_ns(), self.oom_kills
         spawned = {"do": "spawned", "dispatch_id": dispatch_id, "pid": pid}
         return spawned | {"start_ticks": Look(pid).start_ticks, "start_time": wall_ms}
 
@@ -115,6 +121,9 @@ class Tasks:
                 exited = {"do": "exited", "dispatch_id": main[0], "code": None, "signal": None}
                 exited["code" if by_itself else "signal"] = ended.si_status
                 exited["duration_ms"] = (time.monotonic_ns() - main[1]) // 1_000_000
+                killed = ended.si_status == (KILLED_CHILD if by_itself else signal.SIGKILL)
+                struck = killed and self.memory.kills() > main[2]
+                exited["oom"] = self.memory.where if struck else ""
                 exits.append(exited)
             os.waitpid(ended.si_pid, 0)
 
@@ -129,6 +138,18 @@ class Tasks:
         ours, unsure = self._attribute(sweep, table)
         killed = [p for p in with_descendants(ours, table) if kill(p, table[p])]
         return sorted({*killed, *unsure})
+
+    def count(self, counts: list[Fields]) -> dict[int, int]:
+        """Processes of each attempt; of none if not even all of the machine are too many."""
+        if entities() <= min(count["most"] for count in counts):
+            return {}
+        table = self._table()
+        found = {}
+        for count in counts:
+            ours, _ = self._attribute(count | {"everywhere": False}, table)
+            family = with_descendants([count["pid"], *ours], table)
+            found[count["dispatch_id"]] = sum(p in table and table[p].alive for p in family)
+        return found
 
     def _leaves_something(self, pid: int) -> bool:
         """Whether a main process that has ended left its group, or orphans of anybody's."""
@@ -194,7 +215,57 @@ class Tasks:
         return self.table
 
     def look_again(self) -> None:
-        self.table = None
+        self.table = self.oom_kills = None
+
+
+class Memory:
+    """How often the kernel has killed for want of memory: in this process's memory group, where
+    that counts it, else on the whole machine. Tasks are in the group, unless they leave it.
+
+    The kernel counts a kill before it sends it (mm/oom_kill.c): what died of one finds it here.
+    """
+
+    def __init__(self) -> None:
+        groups = [f"/sys/fs/cgroup{path}" for path in memory_groups()]
+        self.where, self.path = "machine", "/proc/vmstat"
+        for path in groups:
+            if b"oom_kill " in read(path):
+                self.where, self.path = "group", path
+                break
+
+    def kills(self) -> int:
+        """So far; 0 where nothing can be read."""
+        for line in read(self.path).splitlines():
+            name, _, number = line.partition(b" ")
+            if name == b"oom_kill":
+                return int(number)
+        return 0
+
+
+def memory_groups() -> list[str]:
+    """Files below /sys/fs/cgroup that may count for this process (cgroups(7))."""
+    paths = []
+    for line in read("/proc/self/cgroup").decode(errors="replace").splitlines():
+        _, controllers, path = line.split(":", 2)
+        if not controllers:
+            paths.append(f"{path}/memory.events")
+        elif "memory" in controllers.split(","):
+            paths.append(f"/memory{path}/memory.oom_control")
+    return paths
+
+
+def entities() -> int:
+    """Processes and threads of the machine (proc_loadavg(5)): one cheap read."""
+    return int(read("/proc/loadavg").split()[3].partition(b"/")[2])
+
+
+def read(path: str) -> bytes:
+    """A small file of the kernel; empty if there is none."""
+    try:
+        with open(path, "rb", buffering=0) as file:
+            return file.read()
+    except OSError:
+        return b""
 
 
 def found(program: str, search_path: str) -> str:

@@ -237,6 +237,7 @@ class Worker:
             epoch=epoch,
             heartbeat_ms=int(self.settings.cluster.heartbeat_s * 1_000),
             kill_grace_ms=int(self.settings.task.kill_grace_s * 1_000),
+            processes_max=self.settings.worker.processes_max,
         )
         limits = Limits(node.turn_messages, node.mailbox_max, node.ahead_bytes)
         return Turn(identity.worker, actors, limits, clock_us=clock_us)

@@ -36,6 +36,7 @@ from ..base import (
     ToWarden,
     WardenSaid,
 )
+from .ends import by_code, by_intent, exit_code
 from .identity import Identity
 from .log_reader import log_name
 from .messages import (
@@ -69,9 +70,6 @@ PREPARING_MS = 200
 #: How often it is told that something cannot be killed, while it lasts: no answer tells us that
 #: the master knows, and people need not know it sooner.
 STUCK_REPEAT_MS = 10_000
-#: Signals by number for messages; a table, because this room imports no `signal`.
-SIGNALS = {1: "HUP", 2: "INT", 3: "QUIT", 6: "ABRT", 7: "BUS", 8: "FPE", 9: "KILL", 11: "SEGV"}
-SIGNALS |= {10: "USR1", 12: "USR2", 13: "PIPE", 14: "ALRM", 15: "TERM", 24: "XCPU", 25: "XFSZ"}
 
 Inbox = (
     Boot
@@ -111,10 +109,13 @@ class Attempt:
 class Executor:
     """Owns the slots and every attempt that the journal has."""
 
-    def __init__(self, identity: Identity, master: bytes, kill_grace_ms: int) -> None:
+    def __init__(
+        self, identity: Identity, master: bytes, kill_grace_ms: int, processes_max: int = 0
+    ) -> None:
         self.identity = identity
         self.master = master
         self.kill_grace_ms = kill_grace_ms
+        self.processes_max = processes_max
         self.epoch = 0
         self.settled_below = 0
         self.adjusted = Adjust(draining=False, no_disk=False, slots=identity.slots)
@@ -362,6 +363,7 @@ class Executor:
             "log": row.log,
             "limit_ms": self._time_left_ms(attempt, attempt.request, ctx),
             "grace_ms": attempt.request.kill_grace_ms,
+            "processes_max": self.processes_max,
         }
         ctx.perform(ToWarden(start))
 
@@ -417,7 +419,7 @@ class Executor:
                 dispatch_id=row.dispatch_id,
                 task_type=row.type,
                 log=row.log,
-                exit_code=_exit_code(ended),
+                exit_code=exit_code(ended),
                 outputs=json.loads(row.outputs),
                 required=json.loads(row.required),
             )
@@ -427,15 +429,15 @@ class Executor:
         attempt = self.attempts.get(dispatch_id)
         if attempt is None or attempt.ended is None or attempt.row.phase == "ended":
             return
-        ended, exit_code = attempt.ended, _exit_code(attempt.ended)
+        ended, code = attempt.ended, exit_code(attempt.ended)
         status, reason, message = "SUCCESS", "", ""
         if ended["intent"] is not None:
-            status, reason, message = _by_intent(ended["intent"])
-        elif exit_code != 0:
-            status, reason, message = "FAILURE", "exit_nonzero", _exit_sentence(ended)
+            status, reason, message = by_intent(ended["intent"], self.processes_max)
+        elif code != 0:
+            status, reason, message = by_code(ended)
         elif collection.problem:
             status, reason, message = "FAILURE", "bad_output", collection.problem
-        self._report_end(attempt, status, reason, message, collection, exit_code, ctx)
+        self._report_end(attempt, status, reason, message, collection, code, ctx)
 
     def _fail(self, attempt: Attempt, reason: str, message: str, ctx: Context) -> None:
         self._tell_unprepared(attempt, ctx)
@@ -449,7 +451,7 @@ class Executor:
         status, reason = "NEED_FAULT_TOLERANCE", "lost"
         message = "the process was lost: its warden ended without recording how it ended"
         if attempt.row.kill_reason is not None:  # journalled before: it decides
-            status, reason, _ = _by_intent(attempt.row.kill_reason)
+            status, reason, _ = by_intent(attempt.row.kill_reason, self.processes_max)
         self._report_end(attempt, status, reason, message, Collection({}, ""), None, ctx)
 
     def _report_end(
@@ -599,7 +601,7 @@ class Executor:
         if row.kill_reason is None or row.phase == "ended":
             return
         attempt.ended = {"end_time": ctx.wall_ms}
-        status, reason, message = _by_intent(row.kill_reason)
+        status, reason, message = by_intent(row.kill_reason, self.processes_max)
         self._report_end(attempt, status, reason, message, Collection({}, ""), None, ctx)
 
     def _adopt(self, attempt: Attempt, record: dict[str, Any] | None, ctx: Context) -> None:
@@ -660,29 +662,3 @@ class Executor:
                 if attempt.row.kill_reason is None:
                     self._kill(attempt, "shutdown", self.kill_grace_ms, ctx)
         ctx.set_timer("drain", DRAIN_CHECK_MS)
-
-
-def _exit_code(ended: dict[str, Any]) -> int:
-    """0–255; 128 + n for signal n, as a shell has it."""
-    code: int | None = ended["code"]
-    return 128 + ended["signal"] if code is None else code
-
-
-def _exit_sentence(ended: dict[str, Any]) -> str:
-    if ended["code"] is not None:
-        return f"the command ended with exit code {ended['code']}"
-    number = ended["signal"]
-    return f"the command was ended by signal {number} (SIG{SIGNALS.get(number, '?')})"
-
-
-def _by_intent(intent: str) -> tuple[str, str, str]:
-    match intent:
-        case "person":
-            return "KILL", "killed", "killed on request"
-        case "timeout":
-            return "FAILURE", "timeout", "stopped: its time was over"
-        case "shutdown":
-            return "NEED_FAULT_TOLERANCE", "shutdown", "stopped with the cluster; it will run again"
-        case _:
-            message = "stopped by its worker: no master had answered for the time of its lease"
-            return "NEED_FAULT_TOLERANCE", "fenced", message

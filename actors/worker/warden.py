@@ -13,15 +13,16 @@ From the worker, one JSON object a line, each with the ``connection`` it came by
 | do | fields | answered by |
 |---|---|---|
 | hello | worker, boot, life | records, once the former connection is read to its end |
-| start | IDENTITY, argv, env, cwd, log, limit_ms, grace_ms | begun, ended; or never_began |
+| start | IDENTITY, argv, env, cwd, log, the limits | begun, ended; or never_began |
 | lease | owner, until_ms (CLOCK_BOOTTIME; 0: none), grace_ms | |
 | kill | dispatch_id, intent, grace_ms | killing, then ended or kill_failed; or the end; unknown |
 | forget | dispatch_id, ended or lost (else ignored) | |
 | leave | | the end of the warden when nothing runs |
 
-Intents: person, timeout, fence, shutdown. An unknown attempt that is killed can never begin. An
-attempt is killed with intent timeout ``limit_ms`` after its begin (0: never), unless somebody was
-first; ``grace_ms`` is the grace of that kill.
+Intents: person, timeout, limit, fence, shutdown. An unknown attempt that is killed can never begin.
+The limits are limit_ms, grace_ms, processes_max: unless somebody was first, an attempt is killed
+with intent timeout ``limit_ms`` after its begin (0: never) with the grace ``grace_ms``, and with
+intent limit and no grace once it has more than ``processes_max`` processes (0: any number).
 
 A lease says until when this owner's attempts may run. When one has passed the warden stops them by
 itself (TERM at once, KILL ``grace_ms`` after the deadline, intent fence), but for those that are to
@@ -38,9 +39,10 @@ From the world:
 | spawn_failed | dispatch_id, message, end_time | answers ``spawn`` |
 | never_spawned | dispatch_id, end_time | answers ``spawn``, see `Warden.withdrawn` |
 | signalled | dispatch_id | answers ``signal`` if the main process had not ended by then |
-| exited | dispatch_id, code, signal, duration_ms | the main process ended; code or signal is None |
+| exited | dispatch_id, code, signal, duration_ms, oom | the main process ended; one is None |
+| counted | counts: dispatch_id → processes | answers ``count``; of those too many at least |
 | swept | dispatch_id, sweep_no, left (pids) | answers ``sweep``: found alive, or not yet clear |
-| grace_over, sweep_again, idle_over | as given to ``timer`` | a timer fired |
+| grace_over, sweep_again, idle_over, count | as given to ``timer`` | a timer fired |
 | limit_over | dispatch_id | the time of ``limit`` is over |
 
 Effects:
@@ -52,6 +54,7 @@ Effects:
 | ("spawn", start) | start the process of this `start` |
 | ("signal", dispatch_id, pid) | TERM to the group, unless the main process has ended |
 | ("sweep", fields) | one pass: KILL to all that is left of the attempt; see `Warden._sweep` |
+| ("count", counts) | how many processes? each of ``counts`` as of a ``sweep``, with ``most`` |
 | ("tell", connection, fact) | send; lost if the connection is gone |
 | ("close", connection) | close it; no ``closed`` follows |
 | ("timer", after_ms, message) | receive that message then; timers do not replace one another |
@@ -65,14 +68,16 @@ Facts, each with ``say`` and, but for the first, dispatch_id:
 |---|---|
 | records | records: every attempt not forgotten, folded, with its phase |
 | begun | pid, start_ticks, start_time |
-| ended | code, signal, end_time, duration_ms, intent, problem (None or reason, message) |
+| ended | code, signal, end_time, duration_ms, intent, oom, problem (None or reason, message) |
 | lost, killing, unknown, never_began | |
 | kill_failed | pids |
 | not_understood | do: a command that this warden does not know, or that lacks a field |
 
 Log records are the facts begun, ended and lost, plus ``starting`` and ``forget``, with the word
 under ``phase`` instead of ``say``. Times are epoch milliseconds; ``start_ticks`` is field 22 of
-/proc/<pid>/stat, which with the pid and the kernel's boot id names a process for good.
+/proc/<pid>/stat, which with the pid and the kernel's boot id names a process for good. ``oom``: the
+main process, or what a shell ended with, got a KILL that was not ours while the kernel killed for
+want of memory, in our memory group (group) or somewhere (machine); else empty.
 """
 
 TYPE_CHECKING = False
@@ -90,6 +95,10 @@ IDLE_MS = 30_000  # without process and without worker: time for a worker's rest
 #: outlasts a second of it is reported, and tried again every second.
 SWEEP_PAUSES_MS = (2, 8, 20, 50, 120, 300, 500, 1_000)
 
+#: Between two counts of processes, while anything with a limit runs. A shell forks some 2,000 a
+#: second; on an ordinary machine a count is one read of /proc/loadavg.
+COUNT_MS = 1_000
+
 #: Forgotten attempts (some 4 lines and 1 KB of log each) that are worth a rewrite.
 FORGOTTEN_MAX = 1_000
 
@@ -103,7 +112,7 @@ IDENTITY = (*NUMBERS, "marker", "owner", "keep")
 #: its worker's upgrade and may hear what it does not know.
 COMMANDS: dict[str, dict[str, type]] = {
     "hello": {"worker": str, "boot": str, "life": int},
-    "start": dict.fromkeys((*NUMBERS, "limit_ms", "grace_ms"), int)
+    "start": dict.fromkeys((*NUMBERS, "limit_ms", "grace_ms", "processes_max"), int)
     | {"marker": str, "owner": int, "keep": bool}
     | {"argv": list, "env": dict, "cwd": str, "log": str},
     "lease": {"owner": int, "until_ms": int, "grace_ms": int},
@@ -115,7 +124,7 @@ TERM = 15  # signal(7): as what ended a process that was told to end before it b
 
 TOLD = {  # the fields of the facts that are also records
     "begun": ("pid", "start_ticks", "start_time"),
-    "ended": ("code", "signal", "end_time", "duration_ms", "intent", "problem"),
+    "ended": ("code", "signal", "end_time", "duration_ms", "intent", "oom", "problem"),
 }
 
 
@@ -128,6 +137,7 @@ class Live:
         self.intent: str | None = None  # the same, once its signal has gone out in time
         self.grace_ms = 0  # the shortest asked for
         self.limit_ms = self.limit_grace_ms = 0  # of its time, 0: none; of the kill at its end
+        self.processes_max = 0  # that it may have at once, 0: any number
         self.hard = False  # the grace is over: sweeping until nothing is left
         self.result: Fields | None = None  # the main process has ended: sweeping what it left
         self.sweep_no = 0  # of the latest sweep; answers to earlier ones are stale
@@ -169,6 +179,7 @@ class Warden:
         self.now_ms = 0  # CLOCK_BOOTTIME, as the last `clock` had it
         self.leases: dict[int, Lease] = {}  # by owner; one that is watched has none
         self.alarm_ms = 0  # when `clock` comes at the latest; 0: when it may
+        self.counting = False  # a count of processes is under way or planned
         self.leaving = False
         self.idle = False  # an idle timer runs
         self.idle_no = 0
@@ -235,6 +246,7 @@ class Warden:
         record |= {name: message[name] for name in IDENTITY}
         live = self.live[dispatch_id] = Live(abandoned=False)
         live.limit_ms, live.limit_grace_ms = message["limit_ms"], message["grace_ms"]
+        live.processes_max = message["processes_max"]
         return [self._record(record), ("spawn", message)]
 
     def _kill(self, message: Fields) -> list[Effect]:
@@ -337,8 +349,32 @@ class Warden:
         effects = [self._record(begun), *self._tell_latest(dispatch_id)]
         if live.limit_ms:
             effects.append(("limit", dispatch_id, live.limit_ms))
+        if live.processes_max and not self.counting:
+            self.counting = True
+            effects.append(("timer", COUNT_MS, {"do": "count"}))
         if live.asked is not None:
             effects += self._terminate(dispatch_id, live, first=True)
+        return effects
+
+    def _count(self, message: Fields) -> list[Effect]:
+        limited = {d: live for d, live in self.live.items() if live.processes_max}
+        self.counting = bool(limited)
+        if not limited:
+            return []
+        counts = [
+            self._mark(d, live) | {"most": live.processes_max}
+            for d, live in limited.items()
+            if self.attempts[d]["phase"] == "begun" and not live.result
+        ]
+        again: Effect = ("timer", COUNT_MS, {"do": "count"})
+        return [("count", counts), again] if counts else [again]
+
+    def _counted(self, message: Fields) -> list[Effect]:
+        effects: list[Effect] = []
+        for dispatch_id, count in message["counts"].items():
+            live = self.live.get(dispatch_id)
+            if live is not None and count > live.processes_max:
+                effects += self._ask(dispatch_id, live, "limit", 0)
         return effects
 
     def withdrawn(self, start: Fields, wall_ms: int) -> Fields | None:
@@ -378,6 +414,7 @@ class Warden:
             # The duration is measured; a second look at the wall clock might find that it jumped.
             "end_time": self.attempts[dispatch_id]["start_time"] + message["duration_ms"],
             "duration_ms": message["duration_ms"],
+            "oom": message["oom"],
             "problem": None,
         }
         live.passes = 0
@@ -396,6 +433,7 @@ class Warden:
         if live is None or live.result or live.hard:
             return []  # ended in time
         live.hard = True
+        live.intent = live.asked  # TERM may not have been allowed; now comes the signal that is
         return [self._sweep(message["dispatch_id"])]
 
     def _sweep_again(self, message: Fields) -> list[Effect]:
@@ -434,18 +472,22 @@ class Warden:
         ``everywhere``: whatever carries the marker too; a look at every process of the machine,
         spared to an attempt that ended by itself.
         """
-        live, facts = self.live[dispatch_id], self.attempts[dispatch_id]
+        live = self.live[dispatch_id]
         live.sweep_no += 1
-        sweep = {
+        everywhere = live.abandoned or live.asked is not None
+        sweep = {"sweep_no": live.sweep_no, "everywhere": everywhere}
+        return ("sweep", self._mark(dispatch_id, live) | sweep)
+
+    def _mark(self, dispatch_id: int, live: Live) -> Fields:
+        """By what the processes of an attempt are known."""
+        facts = self.attempts[dispatch_id]
+        return {
             "dispatch_id": dispatch_id,
-            "sweep_no": live.sweep_no,
             "marker": facts["marker"],
             "pid": facts.get("pid"),  # None: the spawn was never recorded
             "start_ticks": facts.get("start_ticks"),
             "abandoned": live.abandoned,
-            "everywhere": live.abandoned or live.asked is not None,
         }
-        return ("sweep", sweep)
 
     def _conclude(self, dispatch_id: int) -> list[Effect]:
         """Nothing is left of it: ended, or lost if a former warden's."""
@@ -496,5 +538,5 @@ class Warden:
 
 
 def _nothing_ran(end_time: int) -> Fields:
-    ended = {"code": None, "signal": None, "end_time": end_time, "duration_ms": 0}
+    ended = {"code": None, "signal": None, "end_time": end_time, "duration_ms": 0, "oom": ""}
     return ended | {"problem": None}

@@ -141,6 +141,7 @@ def test_a_prepared_attempt_is_handed_to_the_warden_with_its_marker() -> None:
     names = ("dispatch_id", "task_instance_id", "workflow_instance_id", "attempt")
     assert effect.message == {name: IDS[name] for name in names} | {
         "do": "start",
+        "processes_max": 0,
         "marker": "c1.w1.10.1",
         "owner": 0,
         "keep": False,

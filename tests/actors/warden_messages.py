@@ -28,6 +28,7 @@ def start(dispatch_id: int = 7, connection: int = 1) -> Fields:
         "log": "/log",
         "limit_ms": 0,
         "grace_ms": 5_000,
+        "processes_max": 0,
     }
 
 
@@ -53,7 +54,14 @@ def spawned(dispatch_id: int = 7) -> Fields:
 
 
 def exited(code: int | None = 0, signal: int | None = None) -> Fields:
-    return {"do": "exited", "dispatch_id": 7, "code": code, "signal": signal, "duration_ms": 40}
+    return {
+        "do": "exited",
+        "dispatch_id": 7,
+        "code": code,
+        "signal": signal,
+        "duration_ms": 40,
+        "oom": "",
+    }
 
 
 def swept(sweep_no: int, *left: int) -> Fields:
@@ -83,6 +91,7 @@ FINE = {
     "end_time": 1_040,
     "duration_ms": 40,
     "intent": None,
+    "oom": "",
     "problem": None,
 }
 GRACE = ("timer", 5_000, {"do": "grace_over", "dispatch_id": 7})

@@ -4,12 +4,15 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from .warden_worker import (
     Worker,
     at_work,
+    carrying,
     gone,
+    marker,
     pid_in,
     served,
     wait_until,
@@ -28,6 +31,10 @@ def folder(tmp_path: Path) -> Iterator[Path]:
 def worker(folder: Path) -> Iterator[Worker]:
     with at_work(folder) as worker:
         yield worker
+
+
+def stopped(pid: int) -> bool:
+    return bool(psutil.Process(pid).status() == psutil.STATUS_STOPPED)
 
 
 def test_term_ends_a_process_and_its_group(worker: Worker, folder: Path) -> None:
@@ -97,6 +104,42 @@ def test_a_background_child_goes_before_the_end_is_told(worker: Worker, folder: 
     assert worker.wait("ended", 1)["code"] == 0
 
     assert gone(pid_in(folder / "child"))
+
+
+@pytest.mark.parametrize("child", ["sleep 1000 &", "(setsid sleep 1000 &);"])
+def test_b30_a_task_that_forks_without_end_is_killed_and_the_others_live(
+    worker: Worker, folder: Path, child: str
+) -> None:
+    worker.start(2, "/bin/sleep", "1000", processes_max=100)
+    bomb = f"for n in $(seq 10000); do {child} done; sleep 1000"
+    worker.start(1, "/bin/bash", "-c", bomb, processes_max=100)
+
+    ended = worker.wait("ended", 1)
+    worker.start(3, "/bin/true")
+
+    assert ended["intent"] == "limit"
+    assert worker.wait("ended", 3)["code"] == 0
+    assert not worker.heard("ended", 2)
+    assert not carrying(marker(folder, 1))
+
+
+def test_b31_a_task_that_stops_itself_ends_after_the_grace(worker: Worker) -> None:
+    worker.start(1, "/bin/sh", "-c", "kill -STOP $$")
+    wait_until(lambda: stopped(worker.wait("begun", 1)["pid"]))
+    worker.post("kill", dispatch_id=1, intent="person", grace_ms=50)
+
+    ended = worker.wait("ended", 1)
+
+    assert (ended["signal"], ended["intent"]) == (signal.SIGKILL, "person")
+
+
+def test_b32_orphans_of_a_task_are_reaped(worker: Worker, folder: Path) -> None:
+    worker.start(1, "/bin/sh", "-c", "(setsid sh -c 'echo $$ > orphan' &); sleep 1000")
+    orphan = pid_in(folder / "orphan")
+
+    wait_until(lambda: not psutil.pid_exists(orphan))
+
+    assert not worker.heard("ended", 1)
 
 
 def test_a_kill_of_what_never_came_refuses_it_later(worker: Worker, folder: Path) -> None:

@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +77,7 @@ def start(folder: Path, dispatch_id: int, *argv: str) -> Fields:
         "log": str(folder / f"{dispatch_id}.log"),
         "limit_ms": 0,
         "grace_ms": 5_000,
+        "processes_max": 0,
     }
 
 
@@ -105,6 +106,16 @@ def script(folder: Path, text: str, first_line: str = "#!/bin/sh") -> str:
     path.write_text(f"{first_line}\n{text}\n")
     path.chmod(0o700)
     return str(path)
+
+
+def carrying(mark: str) -> list[int]:
+    """Living processes of an attempt."""
+    text, found = f"STENELLA_ATTEMPT={mark}\0".encode(), []
+    for process in psutil.process_iter():
+        with suppress(OSError):
+            if text in Path(f"/proc/{process.pid}/environ").read_bytes():
+                found.append(process.pid)
+    return found
 
 
 def pid_in(path: Path) -> int:

@@ -20,6 +20,9 @@ UNSYNCED_LINES_MAX = 30
 DYING_MS_MAX = 5
 WARDEN_START_MS = 60
 THAW_MS_MAX = 5  # in which all goes on that waited
+#: What a bomb has, what a worker allows, and how long the bomb goes on if nobody ends it.
+BOMB_PROCESSES, PROCESSES_MAX = 10_000, 100
+BOMB_MS = 30_000
 Fields = dict[str, Any]
 
 
@@ -37,6 +40,8 @@ class Process:
         self.plan: Fields = json.loads(start["argv"][1])
         self.alive = True
         self.killed_ms: int | None = None  # when it got KILL
+        self.oom = ""  # where, if it died for want of memory
+        self.bomb_ms: int | None = None  # since when it has more processes than it may
         self.parent: WardenProcess | None = None
 
 
@@ -175,6 +180,16 @@ class Machine:
         if not process.alive or process.killed_ms is not None:
             return
         start = process.start
+        if process.plan["odd"] == "oom":
+            process.oom = "group"
+            self.end(process, None, KILL)
+            return
+        if process.plan["odd"] == "bomb" and process.bomb_ms is None:
+            process.bomb_ms = (
+                self.world.now_ms
+            )  # it forks on, and ends by itself some time or not at all
+            self.world.after(BOMB_MS, lambda: self._finish(process, code))
+            return
         if code == 0 and process.plan["odd"] != "outputs":
             value = f"{start['task_instance_id']}.{start['attempt']}"
             if process.plan["odd"] == "text":
@@ -217,6 +232,10 @@ class Machine:
     def carrying(self, marker: str) -> list[Process]:
         """Living processes of one attempt."""
         return [p for p in self.processes.values() if p.start["marker"] == marker]
+
+    def count(self, marker: str) -> int:
+        """Processes of one attempt; a bomb's are not played one by one."""
+        return sum(1 if p.bomb_ms is None else BOMB_PROCESSES for p in self.carrying(marker))
 
     def note(self, kind: str, process: Process, text: str) -> None:
         """Write into the trace."""

@@ -17,6 +17,9 @@ KILLS: dict[str, Any] = {"kills": 1.0, "instances": 8, "tasks_max": 12}
 SLOW_TO_DIE: dict[str, Any] = {"stubborn": 1.0, "deaf": 1.0, "noops": 0.0, "task_ms_max": 4_000}
 
 
+ODD: dict[str, Any] = {"odd": 1.0, "noops": 0.0, "instances": 8, "safety_ms": 20_000}
+
+
 class TriesAKilledTaskAgain(WorkflowExecutor):
     def _take_end(self, ended: Any, ctx: Context) -> None:
         super()._take_end(msgspec.structs.replace(ended, is_to_end=False), ctx)
@@ -65,6 +68,20 @@ class EndsWithItsMainProcess(Warden):
         return [*sweep, *self._conclude(message["dispatch_id"])]
 
 
+class NeverCounts(Warden):
+    """Whoever forks without end is left alone."""
+
+    def _counted(self, message: Any) -> Any:
+        return []
+
+
+class TakesAnyKillForOurs(Executor):
+    """That the system killed for want of memory is not looked at."""
+
+    def _collect(self, attempt: Any, ended: Any, ctx: Context) -> None:
+        super()._collect(attempt, ended | {"oom": ""}, ctx)
+
+
 PLANTED_KILLS = [
     Bug(
         "a killed task is tried again",
@@ -92,4 +109,6 @@ PLANTED_KILLS = [
         Parts(warden=EndsWithItsMainProcess),
         CALM | LOSSY | {"littering": 1.0, "noops": 0.0},
     ),
+    Bug("nobody counts processes", "B30", Parts(warden=NeverCounts), CALM | ODD),
+    Bug("a want of memory is not told", "F26", worker(executor=TakesAnyKillForOurs), CALM | ODD),
 ]

@@ -22,8 +22,11 @@ Fields = dict[str, Any]
 T = TaskState
 #: A second of trying, ten to the next telling, and a node on its way up.
 SHOWN_MS = 25_000
+#: Two counts, and a warden that has to be started first.
+DEFUSED_MS = 5_000
 BY_INTENT = {
     "timeout": T.FAILURE,
+    "limit": T.FAILURE,
     "person": T.KILL,
     "shutdown": T.NEED_FAULT_TOLERANCE,
     "fence": T.NEED_FAULT_TOLERANCE,
@@ -97,6 +100,7 @@ class Processes:
     def on_end(self, process: "Process") -> None:
         """It runs no more. Raises `Violation` where people were not told that it could not die."""
         self._was_shown(process)
+        self._was_defused(process)
         if process.main:
             living = self.living.get(process.start["task_instance_id"], [])
             if process in living:
@@ -147,6 +151,15 @@ class Processes:
         if late and is_present and row["reason"] != "kill_failed":
             raise Violation("§6 kill_failed is visible", f"pid {process.pid}, {row}", number)
 
+    def _was_defused(self, process: "Process") -> None:
+        """B30: what has too many processes is ended soon, where a warden is there to count."""
+        healed_ms = self.world.healed_ms
+        if process.bomb_ms is None or healed_ms is None or process.plan["stubborn_ms"]:
+            return
+        if self.world.now_ms - max(process.bomb_ms, healed_ms) > DEFUSED_MS:
+            number = process.start["task_instance_id"]
+            raise Violation("B30 a bomb is ended", f"pid {process.pid}", number)
+
     def is_gone(self, event: Fields) -> None:
         """I20: an attempt has ended when nothing of it runs. Raises `Violation`."""
         for node in self.world.workers:
@@ -194,6 +207,11 @@ class Processes:
             given_up = dispatch_id in self.leases.given_up
             if event is None or (event["to_state"] not in allowed and not given_up):
                 raise Violation("I15 result survives", f"{record}, but {event}", number)
+            told = dispatch_id not in self.unsynced and not given_up
+            if told and record["oom"] and record["intent"] is None:
+                reason = self.rows.reason(number, event["attempt"])
+                if reason != "oom":
+                    raise Violation("F26 oom is told", f"{record}, but {reason!r}", number)
         for (number, attempt), event in self.rows.ends.items():
             row = self.rows.tasks[number]
             dry = self.rows.instances[row["workflow_instance_id"]]["dry_run"]

@@ -95,6 +95,13 @@ class Rows:
         """Whether its row is there."""
         return bool(self.read("SELECT 1 FROM intent WHERE request_id = ?", request_id))
 
+    def reason(self, number: int, attempt: int) -> str:
+        """Why an attempt ended as it did."""
+        if self.tasks[number]["attempt"] == attempt:
+            return str(self.tasks[number]["reason"])
+        sql = "SELECT reason FROM task_attempt WHERE task_instance_id = ? AND attempt = ?"
+        return str(self.read(sql, number, attempt)[0]["reason"])
+
     # --- one commit -------------------------------------------------------------------------------
 
     def look(self) -> None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from .world import World
 
 Fields = dict[str, Any]
-AT_ONCE = ("signal", "sweep", "timer", "limit", "alarm", "close")
+AT_ONCE = ("signal", "sweep", "count", "timer", "limit", "alarm", "close")
 POLL_MS_MAX = 2
 
 
@@ -72,7 +72,7 @@ class WardenProcess:
         """A main process has ended: what is left of its group goes too."""
         _, started_ms = self.mains[process.pid], process.start["started_ms"]
         exited: Fields = {"do": "exited", "dispatch_id": process.start["dispatch_id"]}
-        exited |= {"code": code, "signal": signal, "pid": process.pid}
+        exited |= {"code": code, "signal": signal, "pid": process.pid, "oom": process.oom}
         self.take(self.exits, exited | {"duration_ms": self.world.now_ms - started_ms})
 
     def take(self, queue: list[Fields], message: Fields) -> None:
@@ -163,6 +163,9 @@ class WardenProcess:
             case ("sweep", sweep):
                 answer = {name: sweep[name] for name in ("dispatch_id", "sweep_no")}
                 return [answer | {"do": "swept", "left": self._sweep(sweep)}]
+            case ("count", counts):
+                found = {c["dispatch_id"]: self.machine.count(c["marker"]) for c in counts}
+                return [{"do": "counted", "counts": found}]
             case ("tell", number, fact):
                 if number in self.streams:
                     self.streams[number].tell(json.dumps(fact))

@@ -28,7 +28,7 @@ from stenella.protocol.launch import Collection, Launch
 from stenella.protocol.rows import Batch, JournalNode
 from stenella.storage.worker_journal import WorkerJournal
 
-from .machine import Machine
+from .machine import PROCESSES_MAX, Machine
 from .network import Link
 from .node import CLUSTER, HEARTBEAT_MS, Node
 from .warden_line import WardenLine
@@ -92,6 +92,7 @@ class WorkerNode(Node):
             epoch=node.epoch,
             heartbeat_ms=HEARTBEAT_MS,
             kill_grace_ms=self.world.options.kill_grace_ms,
+            processes_max=PROCESSES_MAX,
         )
         self.rise(actors)
         self.measure(self.no_disk)

@@ -25,7 +25,7 @@ PROBE = "probe"
 SHAPES = ("chain", "fan", "diamond", "tangle")
 #: In an uninterruptible sleep, as of a dead disk: longer than it takes to be told and told again.
 STUBBORN_MS = 60_000
-ODDITIES = ("prepare", "spawn", "outputs", "text")
+ODDITIES = ("prepare", "spawn", "outputs", "text", "oom", "bomb")
 POISON = "poison"  # it takes its machine down, whenever it runs
 
 
