@@ -46,6 +46,7 @@ COMMANDS = {
     "logs": ("logs", "logs"),
     "stop": ("stop", "stop"),
     "kill": ("stop", "kill"),
+    "import": ("importing", "import_"),
     "config": ("config", "config"),
     "completion": ("completion", "completion"),
     "debug": ("debug", "debug"),

@@ -1,6 +1,5 @@
 """``stenella`` alone: what is in this home and what to do next; and ``init``: a first workflow."""
 
-import os
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -9,9 +8,10 @@ import click
 
 from ..client.presence import is_held
 from ..home.layout import Home, find_home, home_path
-from ..protocol.errors import NotAllowed, NotFound, RefusedInState, Unreachable, Usage, WaitTimeout
+from ..protocol.errors import Unreachable, Usage, WaitTimeout
 from . import pages
 from .history import StoredHistory
+from .new_file import write_new
 from .options import json_option
 from .text import printable
 
@@ -19,7 +19,6 @@ NEWEST_MAX = 5  # instances shown by `stenella` alone
 LIMIT_S = 2.0  # for the cluster's answer; people wait for a first screen no longer
 FINAL = frozenset(("SUCCESS", "FAILURE", "STOP"))
 SCHEMA_FILE = "stenella.schema.json"
-FILE_MODE = 0o644
 
 Document = dict[str, Any]
 
@@ -88,27 +87,14 @@ def init(file: str, as_json: bool) -> None:
     name = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in path.stem)
     text = FIRST_WORKFLOW.format(schema=SCHEMA_FILE, file=file, name=name[:128])
     written = [path, path.with_name(SCHEMA_FILE)]
-    _write(path, text)
+    write_new(path, text)
     if not written[1].exists():
-        _write(written[1], schema_text() + "\n")
+        write_new(written[1], schema_text() + "\n")
     if as_json:
         pages.emit({"files": [str(one) for one in written]})
     else:
         click.echo(f"wrote {path} and, for your editor, {written[1]}")
         click.echo(f"next: stenella run {path}")
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE)
-    except FileExistsError:
-        raise RefusedInState(f"{path} is there already; name another file") from None
-    except FileNotFoundError:
-        raise NotFound(f"there is no folder {path.parent}: mkdir -p {path.parent}") from None
-    except OSError as error:
-        raise NotAllowed(f"{path} cannot be written: {error.strerror}") from error
-    with open(descriptor, "w", encoding="utf-8") as opened:
-        opened.write(text)
 
 
 def overview() -> Document:

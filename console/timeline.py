@@ -186,7 +186,11 @@ class _Chart:
 
 
 def _clipped(text: str, width: int) -> str:
-    return text if len(text) <= width else text[: width - 1] + "…"
+    """Long names of one workflow begin alike, so more is kept of the end."""
+    if len(text) <= width:
+        return text
+    first = (width - 1) // 3
+    return f"{text[:first]}…{text[len(text) - (width - 1 - first) :]}"
 
 
 def _took(seconds: float) -> str:

@@ -4,8 +4,11 @@ import os
 
 import pytest
 
+#: Where published traces lie, for tests/client/test_wfformat.py; no setting of the program's.
+_OF_TESTS = "STENELLA_WFFORMAT_DIR"
 for _name in [name for name in os.environ if name.startswith("STENELLA_")]:
-    del os.environ[_name]
+    if _name != _OF_TESTS:
+        del os.environ[_name]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

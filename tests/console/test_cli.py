@@ -43,6 +43,7 @@ config show
 debug mailboxes
 debug trace
 down
+import wfformat
 init
 key ls
 key new

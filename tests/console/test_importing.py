@@ -1,0 +1,42 @@
+"""``import wfformat``: a trace becomes a file that can be run."""
+
+from pathlib import Path
+
+import pytest
+
+from stenella.client.loading import load
+
+from .conftest import Call
+
+TRACE = Path(__file__).parents[1] / "client" / "traces" / "montage-like.json"
+
+
+def test_a_trace_is_printed_as_yaml_or_as_a_document(call: Call, tmp_path: Path) -> None:
+    printed = call("import", "wfformat", TRACE, "--scale", 0.01)
+    (tmp_path / "w.yaml").write_text(printed.out)
+
+    assert load(tmp_path / "w.yaml").name == "mosaic-of-our-own"
+    document = call("import", "wfformat", TRACE, "--scale", 0.01, "--json").document
+    assert document["name"] == "mosaic-of-our-own"
+    assert len(document["tasks"]) == 9
+
+
+def test_a_trace_is_written_to_a_file_that_can_be_planned(call: Call, tmp_path: Path) -> None:
+    file = tmp_path / "mosaic.yaml"
+
+    assert f"stenella run {file}" in call("import", "wfformat", TRACE, "-o", file).out
+    assert call("plan", file, "--json").document["width"] == 4
+    assert call("import", "wfformat", TRACE, "-o", file).code == 6
+
+
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [("no.json", 3), ("{folder}", 2), ("{folder}/x.json", 4), ("{folder}/x.json --scale -1", 2)],
+)
+def test_what_cannot_be_imported_says_why(call: Call, tmp_path: Path, line: str, code: int) -> None:
+    (tmp_path / "x.json").write_text('{"name": "x", "schemaVersion": "1.2"}')
+
+    outcome = call("import", "wfformat", *line.format(folder=tmp_path).split())
+
+    assert (outcome.code, outcome.out) == (code, "")
+    assert "Traceback" not in outcome.err
