@@ -3,8 +3,8 @@
 The master's requests and membership's questions come in; facts go to the callback sender, starts
 and kills to the warden. Invariants: an attempt is in the journal before it is acknowledged or
 handed to the warden; a dispatch_id is answered once and every copy alike; nothing is registered
-before journal and warden have both answered; free slots = slots - attempts without a result;
-``unended`` are exactly the attempts without a result.
+before journal and warden have both answered; nothing is accepted before a Welcome said by whose
+lease it lives; free slots = slots - attempts without a result; ``unended`` are exactly these.
 """
 
 import json
@@ -152,7 +152,8 @@ class Executor:
             case WardenSaid():
                 self._hear_warden(message.message, ctx)
             case TaskExecuteRequest():
-                if message.to_boot == self.identity.boot and message.epoch == self.epoch:
+                mine = message.to_boot == self.identity.boot and message.epoch == self.epoch
+                if mine and self.lease is not None:  # else its Welcome was lost on the way
                     self._answer(message, ctx)
             case TaskKillRequest():
                 if message.to_boot == self.identity.boot and message.epoch == self.epoch:
@@ -348,6 +349,7 @@ class Executor:
     def _start(self, attempt: Attempt, launch: Launch, ctx: Context) -> None:
         row = attempt.row
         assert attempt.request is not None, "only what this life prepared has a launch"
+        assert self.lease is not None, "nothing is accepted without"
         start = {
             "do": "start",
             "dispatch_id": row.dispatch_id,
@@ -355,7 +357,7 @@ class Executor:
             "workflow_instance_id": row.workflow_instance_id,
             "attempt": row.attempt,
             "marker": self._marker(row),
-            "owner": self.lease.owner if self.lease is not None else 0,
+            "owner": self.lease.owner,
             "keep": attempt.request is not None and attempt.request.keep,
             "argv": launch.argv,
             "env": launch.env,

@@ -4,7 +4,7 @@ from typing import Any
 
 from stenella.actors.base import Boot, Discard, Loaded, Prepared, ToWarden, WardenSaid
 from stenella.actors.worker.executor import Executor
-from stenella.actors.worker.messages import EpochRose
+from stenella.actors.worker.messages import EpochRose, Leased
 from stenella.protocol.launch import Launch
 from stenella.protocol.rows import JournalAttempt
 
@@ -23,6 +23,8 @@ ENDED = {
     "intent": None,
     "problem": None,
 }
+#: Of master 1, which watches the warden.
+UNLEASED = Leased(1, 0, 10_000)
 FORGOTTEN: list[Asked] = [
     ("delete", JournalAttempt, 100),
     ("perform", ToWarden({"do": "forget", "dispatch_id": 100})),
@@ -42,7 +44,8 @@ def adopting(
     made = Executor(IDENTITY, MASTER, GRACE_MS)
     greeting = records_of(records)
     ctx.asked = []
-    for message in (Boot(), Loaded("attempts", (), rows), greeting, EpochRose(EPOCH), *messages):
+    met = (Boot(), Loaded("attempts", (), rows), greeting, EpochRose(EPOCH), UNLEASED)
+    for message in (*met, *messages):
         ctx.give(made, message)
     return made
 

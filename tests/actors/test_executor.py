@@ -143,7 +143,7 @@ def test_a_prepared_attempt_is_handed_to_the_warden_with_its_marker() -> None:
         "do": "start",
         "processes_max": 0,
         "marker": "c1.w1.10.1",
-        "owner": 0,
+        "owner": 1,
         "keep": False,
         "argv": LAUNCH.argv,
         "env": LAUNCH.env,

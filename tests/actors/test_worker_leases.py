@@ -2,12 +2,20 @@
 
 from typing import Any
 
-from stenella.actors.base import Boot, Timer, ToWarden
+from stenella.actors.base import Boot, Loaded, Timer, ToWarden
+from stenella.actors.worker.executor import Executor
 from stenella.actors.worker.membership import SENT_MAX, Membership
-from stenella.actors.worker.messages import FreeSlots, Leased, Listing, Recovered, WardenMet
+from stenella.actors.worker.messages import (
+    EpochRose,
+    FreeSlots,
+    Leased,
+    Listing,
+    Recovered,
+    WardenMet,
+)
 from stenella.protocol.commands import HeartbeatAck, TaskExecuteResponse, WorkerWelcome
 
-from .builders import EPOCH, IDENTITY, MASTER, TERMS, request
+from .builders import EPOCH, GRACE_MS, IDENTITY, MASTER, TERMS, accepted, request
 from .executors import PREPARED, STARTED, executor, records_of, said
 from .recorder import Recorder, of, told
 
@@ -110,6 +118,18 @@ def test_what_is_never_answered_is_not_remembered_for_ever() -> None:
 
 
 # --- the executor --------------------------------------------------------------------------------
+
+
+def test_a_request_that_overtakes_the_welcome_is_not_taken() -> None:
+    # Found by the simulation: what it began lived by no lease, and was replaced while it ran.
+    ctx = Recorder()
+    made = Executor(IDENTITY, MASTER, GRACE_MS)
+    for message in (Boot(), Loaded("attempts", (), []), records_of([]), EpochRose(EPOCH)):
+        ctx.give(made, message)
+
+    assert ctx.give(made, request()) == []
+    ctx.give(made, LEASED)
+    assert of(ctx.give(made, request()), "send") == [accepted()]
 
 
 def test_the_warden_is_told_and_a_new_warden_before_it_is_given_anything() -> None:

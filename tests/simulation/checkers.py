@@ -95,7 +95,6 @@ class Checkers:
         """What has been said, to a worker or by one."""
         if node is self.world.master:
             self.rows.said.arrived(sender, commands)
-            self.leases.heard(sender, commands)
         else:
             self.journals.told(node.name, commands)
             self.leases.told(node, commands)
@@ -188,13 +187,13 @@ class Checkers:
     def leftover(self) -> tuple[str, int] | None:
         """What is left when everything has ended, and a task that it concerns."""
         world = self.world
-        for node in [world.master, *world.workers]:
+        for node in [world.master, *world.present]:
             if node.mailboxes is None or not node.alive:
                 return f"{node.name} is down", 0
             for name, counted in node.mailboxes.counted.items():
                 if counted.held():
                     return f"{name} of {node.name} holds back {counted.held()}", 0
-        return self.journals.left(world.workers) or self.processes.left(world.workers)
+        return self.journals.left(world.present) or self.processes.left(world.present)
 
     def at_end(self) -> None:
         """What can only be judged when everything is over."""

@@ -309,7 +309,9 @@ class Client:
     def _take(self, answer: Answer | Refused | Any) -> None:
         request_id = answer.request_id
         if isinstance(answer, Refused) and answer.code in PASSING:
-            return
+            lost = len(self.world.present) < len(self.world.workers)
+            if answer.code != "worker_away" or not lost:
+                return
         if isinstance(answer, Answer):
             first = self.answers.setdefault(request_id, answer)
             if first != answer:

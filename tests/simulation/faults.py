@@ -81,6 +81,13 @@ def freeze(world: "World") -> None:
     node.stand_still(world.random.randint(1, world.options.freeze_ms_max), whole=True)
 
 
+def lose(world: "World") -> None:
+    """A worker elsewhere does not come back; the one that has all groups stays."""
+    rest = [worker for worker in world.workers[1:] if worker.leased and not worker.lost]
+    if rest:
+        world.random.choice(rest).lose(whole=world.random.random() < 0.5)
+
+
 def suspend(world: "World") -> None:
     """A machine of its own stands still with all that runs on it, and then goes on."""
     machines = [worker.machine for worker in world.workers if worker.leased and worker.alive]
@@ -215,6 +222,7 @@ BY_THEMSELVES: dict[str, Callable[["World"], None]] = {
     "blackout_ms": black_out,
     "freeze_ms": freeze,
     "suspend_ms": suspend,
+    "lose_ms": lose,
     "block_ms": block,
     "disk_full_ms": fill_disk,
     "storm_ms": storm,

@@ -40,18 +40,23 @@ class Leases:
         self.sent_ms: dict[tuple[str, int], int] = {}  # (boot, number) → when
         self.renewed_ms: dict[str, int] = {}  # worker → sending of what was answered last
         self.leased: dict[str, bool] = {}  # worker → whether its last Welcome gave it a lease
-        self.heard_ms: dict[str, list[int]] = {}  # worker → when the master took its heartbeats
+        self.heard_ms: dict[str, list[int]] = {}  # worker → when the master answered it
         self.dead: dict[str, None] = {}
+        self.written: dict[str, int] = {}  # worker → event_no of its row
         #: Dispatches that were taken from a dead worker, or kept there: their own end may be lost.
         self.given_up: dict[int, None] = {}
 
     # --- what is said -----------------------------------------------------------------------------
 
     def on_send(self, node: "Node", commands: list[Command]) -> None:
-        """A worker speaks."""
+        """A worker speaks, or the master answers."""
         for command in commands:
-            if isinstance(command, Heartbeat | WorkerRegister):
-                self.sent_ms[node.boot, command.number] = self.world.now_ms
+            match command:
+                case Heartbeat() | WorkerRegister():
+                    self.sent_ms[node.boot, command.number] = self.world.now_ms
+                case HeartbeatAck(welcomed=True):
+                    worker = command.to_boot.rpartition("-")[0].rpartition("-")[0]
+                    self.heard_ms.setdefault(worker, []).append(self.world.now_ms)
 
     def told(self, node: "Node", commands: list[Command]) -> None:
         """A worker hears."""
@@ -66,13 +71,6 @@ class Leases:
     def _renew(self, node: "Node", number: int) -> None:
         sent_ms = self.sent_ms.get((node.boot, number), 0)
         self.renewed_ms[node.name] = max(sent_ms, self.renewed_ms.get(node.name, 0))
-
-    def heard(self, sender: str, commands: list[Command]) -> None:
-        """The master hears."""
-        for command in commands:
-            row = self.rows.staff.before.get(sender)
-            if isinstance(command, Heartbeat) and row is not None and row["boot"] == command.boot:
-                self.heard_ms.setdefault(sender, []).append(self.world.now_ms)
 
     # --- what runs --------------------------------------------------------------------------------
 
@@ -128,9 +126,14 @@ class Leases:
             if event["worker"] in deaths or event["dispatch_id"] in self.given_up:
                 self.given_up[event["dispatch_id"]] = None
             elif event["event"] == Event.LOST and event["detail"] == "worker_lost":
+                row = rows[event["worker"]]
+                if row["event_no"] > self.written.get(row["id"], 0) + 1:  # back in the same commit
+                    self.given_up[event["dispatch_id"]] = None
+                    continue
                 raise Violation("I12 dead before it is replaced", f"{event}")
         for worker in deaths:
             self._check_death(worker)
+        self.written = {worker: row["event_no"] for worker, row in rows.items()}
 
     def _check_death(self, worker: str) -> None:
         """I14, I34: whoever is declared dead was silent for long enough, and can run nothing."""

@@ -102,6 +102,9 @@ class Limits:
             raise Violation("I22 warned of once, if at all", f"{event}", number)
         began_by, began_ms = self.ran_since.get(attempt, (0, 0))
         row = self.rows.tasks[number]
+        if row["attempt"] != event["attempt"]:  # it ended in the same commit, and was replaced
+            sql = "SELECT * FROM task_attempt WHERE task_instance_id = ? AND attempt = ?"
+            [row] = [dict(found) for found in self.rows.read(sql, *attempt)]
         ended = row["end_time"] is not None and row["start_time"] is not None
         over = ended and row["end_time"] - row["start_time"] >= timeout.after_ms
         waited_ms = now_ms - began_ms

@@ -15,7 +15,15 @@ WEATHER = (
     *("loss", "repeats", "delay_ms_max", "fifo", "ghosts", "cut_interval_ms", "partition_ms"),
     *("clog_ms", "forge_ms", "herd_ms", "queue_max", "crash_point", "crash_at", "crash_judging"),
     *("master_crash_ms", "worker_crash_ms", "warden_crash_ms", "reboot_ms", "blackout_ms"),
-    *("down_ms_max", "freeze_ms", "suspend_ms", "block_ms", "child_kill_ms", "shutdowns"),
+    *(
+        "down_ms_max",
+        "freeze_ms",
+        "suspend_ms",
+        "lose_ms",
+        "block_ms",
+        "child_kill_ms",
+        "shutdowns",
+    ),
     *("commit_ms_max", "commit_slow", "commit_stall", "commit_unknown", "commit_final"),
     *("disk_full_ms", "disk_ms", "orders_ms", "flap_ms", "clock_jump_ms"),
 )
@@ -91,6 +99,7 @@ class Options:
     down_ms_max: int = 2_000
     freeze_ms: int = 0  # interval: SIGSTOP, then SIGCONT
     freeze_ms_max: int = 10_000
+    lose_ms: int = 0  # interval: a worker is lost for good
     suspend_ms: int = 0  # interval: a worker's machine stands still as a whole
     suspend_ms_max: int = 30_000
     block_ms: int = 0  # interval: a node's loop stands still, its threads go on
@@ -115,7 +124,7 @@ class Options:
     def is_prompt(self) -> bool:
         """Whether a node does what it plans within the longest cycle and commit."""
         slow = self.commit_slow or self.commit_stall or self.commit_unknown or self.disk_full_ms
-        return not (slow or self.freeze_ms or self.block_ms)
+        return not (slow or self.freeze_ms or self.suspend_ms or self.block_ms)
 
     def healed(self) -> "Options":
         """The same cluster in fine weather."""
@@ -142,6 +151,8 @@ DRAWN: dict[str, Draw] = {
     "workers": some(1, 2, 2, 3),
     "slots": some(1, 2, 4),
     "leased": some(0.0, 0.5, 1.0),
+    "lease_ms": some(10_000, 10_000, 5_000),
+    "fence_grace_ms": some(4_000, 4_000, 1_000),
     "keeping": kind(0.3, 0.3),
     "turn_messages": some(1, 3, 1_000, 1_000),
     "mailbox_max": some(4, 50, 100_000, 100_000),
@@ -198,6 +209,7 @@ DRAWN: dict[str, Draw] = {
     "down_ms_max": some(1, 100, 3_000),
     "freeze_ms": kind(0.2, 5_000, 20_000),
     "freeze_ms_max": some(1_000, 10_000, 40_000),
+    "lose_ms": kind(0.15, 15_000),
     "suspend_ms": kind(0.2, 10_000, 30_000),
     "block_ms": kind(0.15, 5_000, 20_000),
     # disks and clocks

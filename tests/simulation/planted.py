@@ -24,6 +24,7 @@ from .bugs import master as in_master
 from .bugs import worker as in_worker
 from .parts import Parts
 from .planted_kills import PLANTED_KILLS
+from .planted_leases import PLANTED_LEASES
 from .planted_time import PLANTED_TIME
 
 PLANTED = [
@@ -188,4 +189,5 @@ PLANTED = [
         {"clock_jump_ms": 1_000, "noops": 0.0, "task_ms_max": 4_000},
     ),
     *PLANTED_TIME,
+    *PLANTED_LEASES,
 ]

@@ -78,7 +78,7 @@ class Processes:
         dry = self.rows.instances[start["workflow_instance_id"]]["dry_run"]
         hold("§6 a dry run touches nothing", not dry)
         hold("I11 one run per attempt", (number, attempt) not in self.spawned)
-        hold("I12 one attempt at a time", all(self._is_out_of_reach(p) for p in living))
+        hold("I12 one attempt at a time", all(self._cannot_be_ended(p) for p in living))
         hold(
             "§6 journalled before it is started", (node.name, dispatch_id) in self.journals.attempts
         )
@@ -91,11 +91,14 @@ class Processes:
         hold("I28 slots", len(running) <= node.slots_max)
 
     def _is_out_of_reach(self, process: "Process") -> bool:
-        """Its worker was declared dead, and nobody there could end it, or it was to be kept."""
-        dispatch_id = process.start["dispatch_id"]
-        return dispatch_id in self.leases.given_up and (
-            process.start["keep"] or self.leases.excuses(process)
-        )
+        """As above, or it was to be kept: a person or `lost_after` has ended the waiting."""
+        kept = process.start["keep"] and process.start["dispatch_id"] in self.leases.given_up
+        return kept or self._cannot_be_ended(process)
+
+    def _cannot_be_ended(self, process: "Process") -> bool:
+        """Its worker was declared dead, and nobody there could end it."""
+        given_up = process.start["dispatch_id"] in self.leases.given_up
+        return given_up and self.leases.excuses(process)
 
     def on_end(self, process: "Process") -> None:
         """It runs no more. Raises `Violation` where people were not told that it could not die."""

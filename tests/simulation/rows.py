@@ -237,7 +237,7 @@ class Rows:
         self.states[number] = after
         place = number, event["dispatch_id"]
         said = kind in (E.RUNNING, E.RESULT, E.LOST) and event["callback_seq"]
-        if said and said <= self.seqs.get(place, 0) and event["actor"] != "registry":
+        if said and said <= self.seqs.get(place, 0) and event["actor"].startswith("worker "):
             raise Violation("I5 a duplicate changes nothing", f"{event}", number)
         self.seqs[place] = max(self.seqs.get(place, 0), event["callback_seq"])
         if kind is E.SUBMIT:

@@ -52,8 +52,8 @@ class Staff:
 
     def _check_place(self, event: Fields, row: Fields) -> None:
         number = event["task_instance_id"]
-        before = self.before.get(row["id"], row)
-        drained = before["draining_since"], row["draining_since"]
+        before = self.before.get(row["id"])
+        drained = before and before["draining_since"], row["draining_since"]
         if drained[0] is not None and drained[0] == drained[1]:
             raise Violation("a drained worker is given nothing", f"{event}, {row}", number)
         task = self.rows.tasks[number]

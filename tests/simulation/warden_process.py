@@ -4,6 +4,7 @@ It may die between any two effects; its log and the processes stay.
 """
 
 import json
+from math import ceil
 from typing import TYPE_CHECKING, Any
 
 from stenella.actors.worker.warden import Effect
@@ -177,8 +178,8 @@ class WardenProcess:
             case ("limit", dispatch_id, after_ms):
                 self._limit(dispatch_id, after_ms)
             case ("alarm", at_ms):
-                wait_ms = max(0, at_ms - self.machine.node.now_ms())
-                self.world.after(wait_ms, self.look_around)
+                left_ms = max(0, at_ms - self.machine.node.now_ms())
+                self.world.after(ceil(left_ms / self.machine.node.rate), self.look_around)
             case _:
                 assert effect == ("exit",), effect
                 self.note("leaves")

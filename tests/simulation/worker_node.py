@@ -57,6 +57,7 @@ class WorkerNode(Node):
         self.groups = ["default", "big"] if number == 1 else ["default"]
         self.no_disk = False
         self.leased = world.random.random() < world.options.leased
+        self.lost = False  # for good
         self.machine = Machine(world, self)
         self.unsynced: deque[bytes] = deque(maxlen=UNSYNCED_MAX)  # former images of the journal
         self.link: Link | None = None
@@ -64,7 +65,7 @@ class WorkerNode(Node):
 
     def start(self) -> None:
         """Begin a life, counted in the journal first."""
-        if self.alive:
+        if self.alive or self.lost:
             return
         boot = self.new_boot()
         rows = self.journal.load("node")
@@ -127,6 +128,14 @@ class WorkerNode(Node):
             if not worker.leased:
                 worker._lose_machine(power_cut)
         self.world.master.crash("reboot")
+
+    def lose(self, whole: bool) -> None:
+        """It is never started again; ``whole``: its machine neither, else its warden lives on."""
+        self.note("is lost", "with its machine" if whole else "")
+        self.lost = True
+        if whole:
+            self.machine.reboot()
+        self.crash("lost")
 
     def _lose_machine(self, power_cut: bool) -> None:
         self.note("reboots", "power cut" if power_cut else "")

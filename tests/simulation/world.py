@@ -119,6 +119,11 @@ class World:
         for node in (self.master, *self.workers):
             node.go_on()
 
+    @property
+    def present(self) -> list[WorkerNode]:
+        """The workers that are not lost for good."""
+        return [worker for worker in self.workers if not worker.lost]
+
     def set_right(self) -> None:
         """Every worker takes tasks again; orders that are still on their way come before."""
         for client in self.clients:
@@ -133,7 +138,7 @@ class World:
     def finish(self) -> None:
         """Everything ends, and then everything works."""
         self.run_until_quiet()
-        self.clients[0].probe(sum(worker.slots for worker in self.workers))
+        self.clients[0].probe(sum(worker.slots for worker in self.present))
         self.run_until_quiet()
         self.checkers.at_end()
 
