@@ -84,7 +84,8 @@ class Known:
         """Same boot; a later life of the same journal; or nothing of whoever it was can run.
 
         A reboot is waited out like a clone, and its life need not be later: a power cut loses what
-        the journal had not synced. On this machine a clone cannot be: the folder has a lock.
+        the journal had not synced. On this machine it is the same folder if it is the same warden,
+        which then has ended what a lost journal had; in a copied folder it is another one.
         """
         if register.kernel_boot in self.former_kernels:
             return False  # sent before a reboot that we know of
@@ -96,8 +97,12 @@ class Known:
         if self.is_over:
             return True
         if self.row.machine and register.machine == terms.machine:
-            return not terms.sees(self.row) or self.late
+            return not terms.sees(self.row) or (self.late and self._is_warden_of(register))
         return False
+
+    def _is_warden_of(self, register: WorkerRegister) -> bool:
+        warden = register.warden_pid, register.warden_ticks
+        return self.warden_gone or warden == (self.row.warden_pid, self.row.warden_ticks)
 
     def may_be_dead(self, terms: Terms) -> bool:
         """Silent for longer than its lease and all graces; can anything of it still run?

@@ -18,9 +18,27 @@ from ...protocol.commands import (
 )
 from ...protocol.rows import JournalCallback
 from ..base import Boot, Context, Loaded
-from .messages import Acknowledged, Drop, Fenced, Report, Resend, Settled, Unacknowledged
+from .messages import (
+    Acknowledged,
+    Drop,
+    Fenced,
+    Report,
+    Resend,
+    Settled,
+    Unacknowledged,
+    Welcomed,
+)
 
-Inbox = Boot | Loaded | Report | Resend | Drop | TaskExecuteRunningAck | TaskExecuteResponseAck
+Inbox = (
+    Boot
+    | Loaded
+    | Report
+    | Resend
+    | Welcomed
+    | Drop
+    | TaskExecuteRunningAck
+    | TaskExecuteResponseAck
+)
 Callback = TaskExecuteRunning | TaskExecuteResponse
 
 _callbacks = msgspec.msgpack.Decoder(Callback)
@@ -41,6 +59,7 @@ class CallbackSender:
         self.master = master
         self.outboxes: dict[int, Outbox] = {}
         self.journal_read = False
+        self.welcomed = False
 
     def held(self) -> int:
         """Callbacks not yet acknowledged."""
@@ -58,6 +77,8 @@ class CallbackSender:
             case Resend():
                 for dispatch_id in message.dispatch_ids:
                     self._send(dispatch_id, ctx)
+            case Welcomed():
+                self.welcomed = True
             case Drop():
                 self._forget(message.dispatch_id, ctx)
             case TaskExecuteRunningAck() | TaskExecuteResponseAck():
@@ -92,6 +113,9 @@ class CallbackSender:
         ctx.tell("retry_reporter", Unacknowledged(fact.dispatch_id))
 
     def _send(self, dispatch_id: int, ctx: Context) -> None:
+        """Not before the master has taken this life for the worker: a clone would have its say."""
+        if not self.welcomed:
+            return
         if outbox := self.outboxes.get(dispatch_id):
             for callback in outbox.unacknowledged.values():
                 ctx.send(self.master, callback)

@@ -40,6 +40,7 @@ from .messages import (
     Recovered,
     SettledBelow,
     WardenMet,
+    Welcomed,
 )
 
 log = logging.getLogger(__name__)
@@ -188,6 +189,7 @@ class Membership:
             self._register(ctx)
             return
         self.welcomed = True
+        ctx.tell("callback_sender", Welcomed())
         self.master_id, self.lease_ms = welcome.master, welcome.lease_ms
         self.fence_grace_ms = welcome.fence_grace_ms
         self._renew(welcome.number, ctx)

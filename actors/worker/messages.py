@@ -129,6 +129,10 @@ class Settled(Message, frozen=True):
     dispatch_id: int
 
 
+class Welcomed(Message, frozen=True):
+    """membership → callback_sender: this life is the worker; what it says is asked for."""
+
+
 class OwnerAppeared(Message, frozen=True):
     """membership → retry_reporter: the master is (again) there."""
 

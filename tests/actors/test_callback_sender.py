@@ -15,6 +15,7 @@ from stenella.actors.worker.messages import (
     Resend,
     Settled,
     Unacknowledged,
+    Welcomed,
 )
 from stenella.protocol.codec import encode_command
 from stenella.protocol.rows import JournalCallback
@@ -36,6 +37,7 @@ def said(ctx: Recorder, *facts: Any) -> CallbackSender:
     """A sender with an empty journal, to which the executor has reported these."""
     sender = CallbackSender(MASTER)
     ctx.give(sender, Loaded("callbacks", (), []))
+    ctx.give(sender, Welcomed())
     for fact in facts:
         ctx.give(sender, Report(msgspec.structs.replace(fact, seq=0)))
     return sender
@@ -152,7 +154,19 @@ def test_a_new_life_reads_its_callbacks_and_goes_on_repeating() -> None:
         ("tell", "retry_reporter", Unacknowledged(100)),
         ("tell", "retry_reporter", Unacknowledged(200)),
     ]
+    ctx.give(sender, Welcomed())
     assert of(ctx.give(sender, Resend([100])), "send") == [running(seq=1), result(seq=2)]
+
+
+def test_a_life_that_was_not_welcomed_says_nothing_and_forgets_nothing() -> None:
+    ctx, sender = Recorder(), CallbackSender(MASTER)
+    ctx.give(sender, Loaded("callbacks", (), [row(running(seq=1))]))
+
+    reported = ctx.give(sender, Report(result(seq=0)))
+    repeated = ctx.give(sender, Resend([100]))
+
+    assert of([*reported, *repeated], "send") == []
+    assert of(reported, "put") == [row(result(seq=2))]
 
 
 def test_a_new_life_goes_on_with_the_number_after_the_highest() -> None:

@@ -18,6 +18,7 @@ from stenella.actors.worker.messages import (
     OwnerAppeared,
     Recovered,
     SettledBelow,
+    Welcomed,
 )
 from stenella.protocol.commands import (
     DebugReply,
@@ -132,6 +133,7 @@ def test_a_welcome_passes_on_the_verdicts_and_wakes_the_retry_reporter() -> None
     membership = member(ctx)
 
     assert ctx.give(membership, welcome()) == [
+        ("tell", "callback_sender", Welcomed()),
         ("tell", "executor", Judged([Verdict(10, 100, "keep")])),
         ("tell", "retry_reporter", OwnerAppeared()),
     ]

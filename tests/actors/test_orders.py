@@ -5,6 +5,8 @@ from typing import Any
 import pytest
 
 from stenella.actors.base import Leave, Vitals
+from stenella.actors.master.known import Known
+from stenella.actors.master.liveness import Terms
 from stenella.actors.master.messages import (
     Done,
     Forgettable,
@@ -310,3 +312,23 @@ def test_a_worker_short_of_disk_refuses_and_says_so() -> None:
 
     assert told(asked, "executor")[0] == Adjust(draining=False, no_disk=True, slots=2)
     assert said.no_disk
+
+
+# --- clones on the master's machine --------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("late", "warden_pid", "taken"),
+    [(True, 5, True), (True, 6, False), (False, 5, False)],
+)
+def test_another_journal_on_the_masters_machine_is_taken_only_with_the_same_warden(
+    late: bool, warden_pid: int, taken: bool
+) -> None:
+    terms = Terms(heartbeat_ms=BEAT_MS, lease_ms=60_000, fence_grace_ms=10_000, machine="here")
+    known = Known(worker_row(machine="here", warden_pid=5, warden_ticks=7))
+    known.late = late
+    other = register(boot="b2", journal="j2", machine="here", warden_pid=warden_pid, warden_ticks=7)
+
+    assert known.gives_way_to(other, terms) == taken
+    known.late, known.warden_gone = True, True
+    assert known.gives_way_to(other, terms)

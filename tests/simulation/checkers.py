@@ -30,6 +30,7 @@ from .leases import Leases
 from .processes import Processes
 from .rows import Rows
 from .story import Violation
+from .twin import Twin
 
 if TYPE_CHECKING:
     from .machine import Process
@@ -61,12 +62,16 @@ class Checkers:
 
     def on_worker_commit(self, node: "WorkerNode", batch: Batch) -> None:
         """What has left the journal was allowed to."""
+        assert not isinstance(node, Twin)
         self.journals.look(node)
 
     # --- the wire ---------------------------------------------------------------------------------
 
     def on_send(self, node: "Node", commands: list[Command]) -> None:
         """I6 and its like: what is said is on disk."""
+        if isinstance(node, Twin):
+            node.says(commands)
+            return
         self.leases.on_send(node, commands)
         for command in commands:
             if isinstance(command, TaskKillResponse):
@@ -93,6 +98,8 @@ class Checkers:
 
     def on_arrival(self, node: "Node", sender: str, commands: list[Command]) -> None:
         """What has been said, to a worker or by one."""
+        if isinstance(node, Twin):
+            return
         if node is self.world.master:
             self.rows.said.arrived(sender, commands)
         else:
@@ -151,6 +158,8 @@ class Checkers:
 
     def on_spawn(self, node: "WorkerNode", process: "Process") -> None:
         """A task's command begins."""
+        if isinstance(node, Twin):
+            node.spawns(process)
         self.leases.on_spawn(node, process)
         self.processes.on_spawn(node, process)
 
@@ -161,6 +170,8 @@ class Checkers:
 
     def on_record(self, node: "WorkerNode", record: dict[str, Any]) -> None:
         """The warden's log has a line more."""
+        if isinstance(node, Twin):
+            return
         self.processes.on_record(record)
 
     def on_power_cut(self, node: "WorkerNode") -> None:

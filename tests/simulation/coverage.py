@@ -67,11 +67,10 @@ FAULTS = {
     "F30": ("a worker comes and goes every second", ("flap_ms",)),
     "F31": ("everybody connects again at once", ("herd_ms",)),
     "F32": ("a task takes down every machine that runs it", ("poison",)),
+    "F33": ("a cloned worker, by image and by folder", ("twin_ms",)),
     "F35": ("queues and mailboxes are full", ("queue_max", "mailbox_max", "ahead_bytes")),
     "F36": ("people do everything to everything", ("stops", "kills", "storm_ms", "orders_ms")),
 }
 
 #: Numbers that are asked for and wait for the feature they belong to.
-AWAITED = {
-    "F33": "a cloned worker",
-}
+AWAITED: dict[str, str] = {}

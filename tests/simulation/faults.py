@@ -12,6 +12,7 @@ from stenella.protocol.commands import TaskExecuteResponse
 
 from .network import BOTH, TO_GUEST, TO_MASTER, Guest
 from .node import CLUSTER
+from .twin import Twin
 
 if TYPE_CHECKING:
     from .node import Node
@@ -23,6 +24,7 @@ BLOCK_MS_MAX = 60_000  # of a garbage collection, or of a call that does not com
 DISK_FULL_MS_MAX = 10_000
 SHORT_MS_MAX = 8_000
 FLAPS = 10
+TWIN_MS_MAX = 40_000
 
 
 def guests(world: "World") -> list[Guest]:
@@ -176,6 +178,15 @@ def flap(world: "World") -> None:
         world.after(1_000 * second, come_and_go)
 
 
+def clone(world: "World") -> None:
+    """Somebody starts a copy of a worker's machine, or of its folder, beside it."""
+    if world.twin is None:
+        original = world.random.choice(world.workers)
+        twin = world.twin = Twin(world, original, is_image=world.random.random() < 0.5)
+        twin.start()
+        world.after(world.random.randint(1, TWIN_MS_MAX), twin.vanish)
+
+
 def forge(world: "World") -> None:
     """A worker, with its own good key, reports the failure of another's attempt."""
     forger = world.random.choice(world.workers)
@@ -229,6 +240,7 @@ BY_THEMSELVES: dict[str, Callable[["World"], None]] = {
     "orders_ms": order,
     "disk_ms": shorten_disk,
     "flap_ms": flap,
+    "twin_ms": clone,
 }
 
 

@@ -25,7 +25,7 @@ WEATHER = (
         "shutdowns",
     ),
     *("commit_ms_max", "commit_slow", "commit_stall", "commit_unknown", "commit_final"),
-    *("disk_full_ms", "disk_ms", "orders_ms", "flap_ms", "clock_jump_ms"),
+    *("disk_full_ms", "disk_ms", "orders_ms", "flap_ms", "twin_ms", "clock_jump_ms"),
 )
 
 
@@ -92,6 +92,7 @@ class Options:
     warden_crash_ms: int = 0
     child_kill_ms: int = 0  # a task's process is killed by somebody else
     reboot_ms: int = 0
+    twin_ms: int = 0  # between two clones of workers
     flap_ms: int = 0  # between two times when a worker comes and goes every second
     disk_ms: int = 0  # between two times when a worker's disk is short
     power_cut: bool = False  # a reboot loses what was not synced
@@ -205,6 +206,7 @@ DRAWN: dict[str, Draw] = {
     "reboot_ms": kind(0.15, 10_000, 20_000),
     "power_cut": some(True, False),
     "flap_ms": kind(0.15, 15_000),
+    "twin_ms": kind(0.2, 4_000, 15_000),
     "blackout_ms": kind(0.1, 15_000),
     "down_ms_max": some(1, 100, 3_000),
     "freeze_ms": kind(0.2, 5_000, 20_000),

@@ -147,6 +147,12 @@ PLANTED = [
         in_worker(executor=worker.TakesBackWhatItCalledRunning),
         CALM | SLOW_FILES | {"stops": 1.0},
     ),
+    Bug(
+        "a clone is taken",
+        "§5",
+        in_master(registry=master.TakesClones),
+        CALM | {"twin_ms": 3_000, "noops": 0.0, "task_ms_max": 4_000, "instances": 8},
+    ),
     *PLANTED_KILLS,
     Bug("a request is carried out twice", "I10", in_master(gateway=master.AnswersAgain), LOSSY),
     Bug(

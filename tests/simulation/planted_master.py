@@ -9,8 +9,23 @@ from stenella.actors.master.capacity import Slots
 from stenella.actors.master.dispatcher import Dispatcher
 from stenella.actors.master.event_persister import EventPersister
 from stenella.actors.master.gateway import Gateway
+from stenella.actors.master.known import Known
 from stenella.actors.master.registry import Registry
 from stenella.actors.master.workflow_executor import WorkflowExecutor
+
+
+class TakesAnybody(Known):
+    def gives_way_to(self, register: Any, terms: Any) -> bool:
+        return True
+
+
+class TakesClones(Registry):
+    """Whoever has the key is the worker."""
+
+    def _register(self, register: Any, ctx: Context) -> None:
+        for known in self.workers.values():
+            known.__class__ = TakesAnybody
+        super()._register(register, ctx)
 
 
 class KnowsNoSeq(EventPersister):

@@ -11,11 +11,12 @@ from stenella.actors.base import Actor, Context
 from stenella.actors.master.dispatcher import Dispatcher
 from stenella.actors.master.event_persister import EventPersister
 from stenella.actors.master.gateway import Gateway
+from stenella.actors.master.known import Known
 from stenella.actors.master.registry import Registry
 from stenella.actors.turn import Turn
 from stenella.actors.worker.callback_sender import CallbackSender
 from stenella.actors.worker.executor import Executor
-from stenella.protocol.commands import TaskKillResponse
+from stenella.protocol.commands import TaskKillResponse, WorkerRegister
 
 from .bugs import CALM, FAILING, LOSSY, OUT_OF_ORDER, SLOW_DISK, WARDENS_DIE, WORKERS_DIE, Bug
 from .bugs import master as in_master
@@ -123,6 +124,37 @@ class PlacesOnFormerBoots(EventPersister):
         super()._place(place, ctx)
 
 
+class SpeaksUnasked(CallbackSender):
+    """A life that the master had not taken reported at once: a clone called running ones lost."""
+
+    def _send(self, dispatch_id: int, ctx: Context) -> None:
+        self.welcomed = True
+        super()._send(dispatch_id, ctx)
+
+
+class TakesLateFolders(Known):
+    """On the master's machine a copied folder was taken while the former warden had attempts."""
+
+    def _is_warden_of(self, register: WorkerRegister) -> bool:
+        return True
+
+
+class TakesFoldersOfTheLate(Registry):
+    def _register(self, register: Any, ctx: Context) -> None:
+        for known in self.workers.values():
+            known.__class__ = TakesLateFolders
+        super()._register(register, ctx)
+
+
+CLONED = {
+    "twin_ms": 3_000,
+    "worker_crash_ms": 3_000,
+    "down_ms_max": 3_000,
+    "noops": 0.0,
+    "task_ms_max": 4_000,
+    "instances": 8,
+}
+
 #: Results of adopted attempts and the registration leave in one frame, while much is ready.
 BACK_IN_A_HURRY = {
     "worker_crash_ms": 600,
@@ -143,6 +175,13 @@ FOUND = [
         "I36",
         in_master(event_persister=PlacesOnFormerBoots),
         CALM | BUSY | BACK_IN_A_HURRY,
+    ),
+    Bug("a clone has its say", "§5, I12", in_worker(callback_sender=SpeaksUnasked), CALM | CLONED),
+    Bug(
+        "a copied folder is taken while the former warden has attempts",
+        "§5, I12",
+        in_master(registry=TakesFoldersOfTheLate),
+        CALM | CLONED | {"leased": 0.0},
     ),
     Bug("the dispatcher's timer", "I36", in_master(dispatcher=ForgetsItsTimer), FAILING),
     Bug(

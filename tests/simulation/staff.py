@@ -46,6 +46,9 @@ class Staff:
                 self._check_place(event, now[event["worker"]])
             elif event["event"] == Event.RETURNED and event["detail"] in REFUSALS:
                 self._count(event)
+        twin = self.rows.world.twin
+        if twin is not None and any(row["boot"] == twin.boot for row in now.values()):
+            twin.is_taken()
         for worker, event in placed.items():
             self._check_slots(worker, now, event)
         self.before = now

@@ -47,6 +47,7 @@ class WorkerNode(Node):
     """All lives of one worker over one journal, on one machine."""
 
     side = b"w"
+    is_twin = False
 
     def __init__(self, world: "World", number: int) -> None:
         super().__init__(world, f"worker-{number}")

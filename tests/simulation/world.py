@@ -20,6 +20,7 @@ from .node import HEARTBEAT_MS
 from .options import Options
 from .parts import Parts
 from .story import Trace, Violation
+from .twin import Twin
 from .worker_node import WorkerNode
 
 #: Everything must have ended so long after the faults have: the longest repeat (100 s) twice, and
@@ -50,6 +51,7 @@ class World:
         self.checkers = Checkers(self)
         self.master = MasterNode(self)
         self.workers = [WorkerNode(self, number + 1) for number in range(options.workers)]
+        self.twin: Twin | None = None  # a clone of one of them, while there is one
         self.clients = [Client(self, number + 1) for number in range(CLIENTS)]
 
     def terms(self) -> Terms:
@@ -108,6 +110,8 @@ class World:
         self.healing = True
         self.healed_ms = self.now_ms
         self.weather = self.options.healed()
+        if self.twin is not None:
+            self.twin.vanish()
         for worker in self.workers:
             worker.measure(False)
         if self.options.orders_ms:
