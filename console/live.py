@@ -17,7 +17,7 @@ from rich.text import Text
 
 from ..client.plan import Shape
 from ..home.layout import find_home
-from ..protocol.states import WAITING
+from ..protocol.states import WAITING, TaskState
 from .history import last_line
 from .pages import COLOURS, short_state
 from .progress import FINAL, RUNNING, Progress, Stage, count_line
@@ -180,7 +180,8 @@ class LiveView:
         if task is not None and (task["attempt"] or 0) > 1:
             words.append(f"attempt {task['attempt']}  ", style="yellow")
         if task is not None and self._console.width >= NARROW:
-            said = task["message"] if state in FINAL else self._last_line(task)
+            waits = state == TaskState.SUBMITTED_SUCCESS.name and task["message"]  # says why
+            said = task["message"] if waits or state in FINAL else self._last_line(task)
             words.append(printable(said or "").strip(), style="dim")
         return (
             Text(printable(name), no_wrap=True, overflow="ellipsis"),

@@ -106,10 +106,20 @@ def show(document: Document) -> list[str]:
     outputs = [task for task in document["tasks"] if task["outputs"]]
     if outputs:
         lines += ["", *(f"{task['name']}: {values(task['outputs'])}" for task in outputs)]
-    messages = [task for task in document["tasks"] if task["message"]]
-    if messages:
-        lines += ["", *(f"{task['name']}: {printable(task['message'])}" for task in messages)]
-    return lines
+    messages = _messages(document["tasks"])
+    return [*lines, "", *messages] if messages else lines
+
+
+def _messages(tasks: Sequence[Document]) -> list[str]:
+    """What is said of tasks; of many that wait for the same, once."""
+    names: dict[str, list[str]] = {}
+    for task in tasks:
+        if task["message"]:
+            names.setdefault(task["message"], []).append(task["name"])
+    return [
+        f"{name}{f' and {len(others)} more' if others else ''}: {printable(message)}"
+        for message, (name, *others) in names.items()
+    ]
 
 
 def warnings(document: Document) -> list[str]:

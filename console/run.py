@@ -17,6 +17,7 @@ from ..home import endpoints
 from ..home.layout import Home, find_home, open_home
 from ..protocol.errors import RefusedInState, Unreachable, WaitTimeout
 from . import pages
+from .groups import warn_of_empty_groups
 from .history import read
 from .naming import find_given, shape_of
 from .options import (
@@ -86,6 +87,7 @@ def run(
             home,
             lambda request_id: client.submit(definition, given, request_id, submit_dir, dry_run),
         )
+        warn_of_empty_groups(client, (task.worker_group for task in definition.tasks))
         document, interrupted = _follow(home, client, number, shape)
         if document is None:
             click.echo(f"it goes on: stenella wait {number}", err=True)
@@ -131,6 +133,7 @@ def submit(
         started = client.submit(
             definition, pairs(given.param), submit_dir=submit_dir, dry_run=dry_run
         )
+        warn_of_empty_groups(client, (task.worker_group for task in definition.tasks))
         if not waits:
             if as_json:
                 pages.emit({"workflow_instance_id": started.id})

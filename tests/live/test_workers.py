@@ -112,7 +112,9 @@ def test_a_task_that_fits_no_worker_waits_and_says_so(home: LiveHome) -> None:
     one(home)
     [task] = home.noting(1)
     definition = home.definition("big", [task | {"worker_group": "big"}])
-    number = str(home.json("submit", definition)["workflow_instance_id"])
+    submitting = home.start("submit", definition)
+    said = submitting.communicate()[0]
+    number = "1"
 
     shown = home.run("show", number)
     alone = home.start("worker", "start", "--number", "2", "--group", "big")
@@ -120,7 +122,8 @@ def test_a_task_that_fits_no_worker_waits_and_says_so(home: LiveHome) -> None:
     home.run("down")
     alone.communicate()
 
-    assert "waits: no worker is in group big" in shown
+    assert "warning: no worker is in group big" in said
+    assert "t0000: waits: no worker is in group big" in shown
     assert (done["state"], done["tasks"][0]["worker"]) == ("SUCCESS", "worker-2")
 
 
