@@ -138,7 +138,7 @@ class Dispatcher:
                 return
             case Occupied():
                 slots = self._slots(message.worker)
-                slots.live[message.dispatch_id] = message.task_instance_id
+                slots.place(message.dispatch_id, message.task_instance_id, message.task_type)
                 self._changed(slots, ctx)
                 return
             case SendAgain():
@@ -225,15 +225,15 @@ class Dispatcher:
             slots = queue.taker()
             if slots is None:
                 continue  # its last worker is full by now
-            self._place_on(slots, queue.pop(), ctx)
+            self._place_on(slots, queue.pop(), queue.task_type, ctx)
             if queue.keys:
                 heapq.heappush(heads, (queue.keys[0], name))
             elif len(self.queues) > EMPTY_QUEUES_MAX:
                 del self.queues[name]
 
-    def _place_on(self, slots: Slots, key: Key, ctx: Context) -> None:
+    def _place_on(self, slots: Slots, key: Key, task_type: str, ctx: Context) -> None:
         dispatch_id = ctx.new_id("dispatch")
-        slots.live[dispatch_id] = key.task_instance_id
+        slots.place(dispatch_id, key.task_instance_id, task_type)
         self.places[dispatch_id] = key
         self._changed(slots, ctx)
         place = Place(key.task_instance_id, slots.name, slots.boot, dispatch_id)
@@ -242,14 +242,17 @@ class Dispatcher:
     # --- workers --------------------------------------------------------------------------------
 
     def _slots(self, worker: str) -> Slots:
-        return self.workers.setdefault(worker, Slots(worker))
+        slots = self.workers.get(worker)
+        if slots is None:
+            slots = self.workers[worker] = Slots(worker)
+        return slots
 
     def _free(self, worker: str, dispatch_id: int, ctx: Context) -> None:
         self.requests.pop(dispatch_id, None)
         self.kills.pop(dispatch_id, None)
         self.places.pop(dispatch_id, None)
         slots = self._slots(worker)
-        slots.live.pop(dispatch_id, None)
+        slots.free(dispatch_id)
         self._changed(slots, ctx)
 
     def _changed(self, slots: Slots, ctx: Context) -> None:
@@ -310,7 +313,7 @@ class Dispatcher:
 
     def _forget(self, message: MayForget, ctx: Context) -> None:
         slots = self.workers.get(message.worker)
-        live = len(slots.live) if slots is not None else 0
+        live = len(slots.live) + len(slots.instant) if slots is not None else 0
         if slots is not None and not live:
             slots.silent = True  # the queues must not take it for one that is there
             self._changed(slots, ctx)

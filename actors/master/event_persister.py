@@ -721,7 +721,7 @@ class EventPersister:
                 left_ms = resumed_ms(row.timeout_at, task.timeout.after_ms, ctx)
                 self.deadlines.set(row.id, left_ms, ctx)
             assert row.worker is not None
-            ctx.tell("dispatcher", Occupied(row.worker, row.dispatch_id, row.id))
+            ctx.tell("dispatcher", Occupied(row.worker, row.dispatch_id, row.id, row.type))
             self._wait_for_kept(row, ctx)
 
     def _take_loaded(self, loaded: Loaded, ctx: Context) -> None:

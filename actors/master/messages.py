@@ -301,11 +301,12 @@ class Answered(Message, frozen=True):
 
 
 class Occupied(Message, frozen=True):
-    """event_persister → dispatcher, at recovery: this dispatch holds a slot there."""
+    """event_persister → dispatcher, at recovery: this dispatch is there, and holds its slot."""
 
     worker: str
     dispatch_id: int
     task_instance_id: int
+    task_type: str
 
 
 class Ended(Message, frozen=True):

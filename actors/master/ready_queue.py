@@ -37,11 +37,9 @@ class Taker(Protocol):
     name: str
     stamp: int
 
-    @property
-    def is_open(self) -> bool: ...
+    def is_open(self, task_type: str) -> bool: ...
 
-    @property
-    def load(self) -> float: ...
+    def load(self, task_type: str) -> float: ...
 
     def takes(self, group: str, task_type: str) -> bool: ...
 
@@ -72,10 +70,11 @@ class ReadyQueue(Generic[T]):
 
     def offer(self, taker: T) -> None:
         """What is known of a worker has changed; ``stamp`` has risen since it was last offered."""
-        if not taker.is_open or not taker.takes(self.group, self.task_type):
+        if not taker.is_open(self.task_type) or not taker.takes(self.group, self.task_type):
             return
         self._offers += 1
-        entry = (taker.load, taker.name, taker.stamp, self._offers, taker)
+        load = taker.load(self.task_type)
+        entry = (load, taker.name, taker.stamp, self._offers, taker)
         heapq.heappush(self._takers, entry)
         if len(self._takers) > self._takers_max:
             self._takers = [entry for entry in self._takers if entry[2] == entry[4].stamp]

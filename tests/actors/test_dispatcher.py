@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from stenella.actors.base import Boot, Timer
+from stenella.actors.master.capacity import INSTANT_MAX
 from stenella.actors.master.dispatcher import Dispatcher, PlaceReady
 from stenella.actors.master.messages import (
     Answered,
@@ -116,10 +117,25 @@ def test_a_slot_is_held_from_the_placing_on_and_free_when_it_is_not_placed() -> 
 
 def test_a_slot_that_the_rows_say_is_held_is_held() -> None:
     ctx = Recorder()
-    full = dispatcher(ctx, Occupied("w1", 7, 99), worker_up())
+    full = dispatcher(ctx, Occupied("w1", 7, 99, "shell"), worker_up())
 
     assert step(ctx, full, ready(10)) == []
     assert places(step(ctx, full, Ended("w1", 7))) == [(10, "w1")]
+
+
+def test_what_holds_no_slot_goes_to_a_full_worker_up_to_a_number() -> None:
+    ctx = Recorder()
+    made = dispatcher(ctx, worker_up(slots=1), ready(10))
+
+    placed = [
+        place
+        for number in range(INSTANT_MAX + 5)
+        for place in places(step(ctx, made, ready(100 + number, task_type="noop")))
+    ]
+
+    assert placed == [(100 + number, "w1") for number in range(INSTANT_MAX)]
+    assert places(step(ctx, made, ready(11))) == []
+    assert len(places(step(ctx, made, Ended("w1", 101)))) == 1
 
 
 def test_a_silent_worker_is_given_nothing_until_it_beats() -> None:

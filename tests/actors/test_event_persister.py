@@ -351,6 +351,6 @@ def test_rows_read_at_start_wait_or_hold_their_slots() -> None:
     asked = ctx.give(made, RecoverTasks([task_row(), waits, task_row(id=12, state=T.SUCCESS)]))
 
     assert asked == [
-        ("tell", "dispatcher", Occupied("w1", 100, 10)),
+        ("tell", "dispatcher", Occupied("w1", 100, 10, "shell")),
         ("tell", "dispatcher", Ready(11, "default", "shell")),
     ]

@@ -124,8 +124,12 @@ class Worker:
 
     name = "w"
     stamp = 0
-    load = 0.5
-    is_open = True
+
+    def is_open(self, task_type: str) -> bool:
+        return True
+
+    def load(self, task_type: str) -> float:
+        return 0.5
 
     def takes(self, group: str, task_type: str) -> bool:
         return True

@@ -40,7 +40,7 @@ class SettlesWhatItIsPlacing(Dispatcher):
     def _place(self, ctx: Context) -> None:
         super()._place(ctx)
         for slots in self.workers.values():
-            slots.placed_max = max([slots.placed_max, *slots.live])
+            slots.placed_max = max([slots.placed_max, *slots.live, *slots.instant])
 
 
 class ForgetsTheKill(Executor):

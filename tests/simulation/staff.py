@@ -7,6 +7,7 @@ import json
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
+from stenella.protocol.launch import INSTANT_TYPES
 from stenella.protocol.states import TASK_COUNTS_AS_RUNNING, Event
 
 from .node import HEARTBEAT_MS
@@ -69,7 +70,8 @@ class Staff:
     def _check_slots(self, worker: str, now: dict[str, Fields], event: Fields) -> None:
         """I28; what ran when the number fell goes on, and nothing comes to it."""
         rows = self.rows.tasks.values()
-        live = [r for r in rows if r["worker"] == worker and r["state"] in TASK_COUNTS_AS_RUNNING]
+        held = [r for r in rows if r["worker"] == worker and r["state"] in TASK_COUNTS_AS_RUNNING]
+        live = [row for row in held if row["type"] not in INSTANT_TYPES]
         most = max(slots_of(now[worker]), slots_of(self.before.get(worker, now[worker])))
         if len(live) > most:
             text = f"{worker} has {len(live)} of {most} after {event}"
