@@ -71,7 +71,6 @@ LONG_FILES: dict[str, str] = {
     "actors/master/dispatcher.py": "who runs what, and how it is told and repeated",
     "actors/master/event_persister.py": "every rule that writes a task's row, in one place",
     "actors/master/gateway.py": "one door: intents, reads, watches, logs and debug",
-    "actors/master/messages.py": "all that a master's actors say to each other",
     "actors/master/workflow_executor.py": "what comes next in an instance, from start to end",
     "actors/master/messages.py": "all that a master's actors tell each other",
     "actors/master/registry.py": "a worker's way from registration to death",

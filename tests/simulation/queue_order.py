@@ -1,4 +1,4 @@
-"""I29: of what waits for the same slot, nothing goes before what is more urgent or came earlier.
+"""I29: of what waits for the same slot, or for none, nothing goes before what is more urgent.
 
 Knows the events, the definitions and the master's clock; computes the order by itself.
 """
@@ -6,6 +6,7 @@ Knows the events, the definitions and the master's clock; computes the order by 
 import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from stenella.protocol.launch import INSTANT_TYPES
 from stenella.protocol.states import PRIORITIES, Event, TaskState, WorkflowState
 
 from .story import Violation
@@ -23,6 +24,7 @@ class Waiting(NamedTuple):
     rank_ms: int
     known_ms: int
     group: str
+    instant: bool  # it needs no slot
     life: int
 
 
@@ -42,7 +44,8 @@ class QueueOrder:
         match kind:
             case E.SUBMIT | E.DUE if event["eligible_at"] == 0:
                 rank_ms = self.rows.waits.clock_ms[event["at"]] + self._level_ms(number)
-                self.waiting[number] = Waiting(rank_ms, now_ms, self._group(number), life)
+                instant = self.rows.tasks[number]["type"] in INSTANT_TYPES
+                self.waiting[number] = Waiting(rank_ms, now_ms, self._group(number), instant, life)
             case E.RETURNED if number in self.placed:
                 self.waiting[number] = self.placed[number]._replace(known_ms=now_ms)
             case E.DISPATCH:
@@ -70,7 +73,8 @@ class QueueOrder:
         worker = self.rows.read("SELECT groups FROM worker WHERE id = ?", event["worker"])
         groups = json.loads(worker[0]["groups"])
         for other, waiting in self.waiting.items():
-            comparable = waiting.life == present.life and waiting.group in groups
+            same_room = waiting.group in groups and waiting.instant == present.instant
+            comparable = waiting.life == present.life and same_room
             known = waiting.known_ms < now_ms  # in an earlier turn
             if comparable and known and waiting.rank_ms < present.rank_ms and self._may_run(other):
                 text = f"{event} ({present}) before task {other} ({waiting})"
