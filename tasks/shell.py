@@ -4,7 +4,6 @@ Or a command: a program and its arguments, started as they are without any shell
 """
 
 import os
-import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,11 +13,11 @@ from ..protocol.commands import TaskExecuteRequest
 from ..protocol.launch import CannotPrepare, Collection, Launch
 from . import traces
 from .environment import environment, inherited
+from .first_line import interpreter_of, require_executable
 
 SCRIPT_FILE = "script"
 #: Tried in this order for a script without a ``#!`` line; the last is on every POSIX system.
 SHELLS = ("/bin/bash", "/usr/local/bin/bash", "/bin/sh")
-SHEBANG = re.compile(r"#![ \t]*([^ \t\n\0]+)")
 
 
 class Shell:
@@ -41,15 +40,9 @@ class Shell:
         file = folder / SCRIPT_FILE
         write_script(file, request.script)
         cwd = working_folder(request, folder)
-        interpreter = _interpreter(request.script)
-        if interpreter is None:
+        if interpreter_of(request.script, cwd, env["PATH"]) is None:
             return Launch([self._shell, str(file)], env, cwd)
-        if not os.access(os.path.join(cwd, interpreter), os.X_OK):
-            hint = "; it ends in a carriage return: store the script with Unix line ends"
-            raise CannotPrepare(
-                f"the script's first line names the interpreter {interpreter!r}, which cannot be"
-                f" run on this worker{hint if interpreter.endswith(chr(13)) else ''}"
-            )
+        require_executable(file)
         return Launch([str(file)], env, cwd)
 
     def collect(
@@ -103,9 +96,3 @@ def working_folder(request: TaskExecuteRequest, folder: Path) -> str:
     if not os.access(cwd, os.X_OK):
         raise CannotPrepare(f"the working folder {cwd} cannot be entered by this worker's user")
     return cwd
-
-
-def _interpreter(script: str) -> str | None:
-    """What the kernel would start for the ``#!`` line (execve(2)); None: no such line, or empty."""
-    found = SHEBANG.match(script)
-    return found[1] if found else None
