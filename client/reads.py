@@ -187,14 +187,23 @@ class Reads:
                 pause_s = min(WATCH_PAUSE_S, WATCH_PAUSE_S * (now - started))
                 time.sleep(max(0.0, min(asked + pause_s, deadline) - now))
 
-    def log_page(self, task_instance_id: int, attempt: int = 0, offset: int = 0) -> LogChunk:
-        """Raw bytes of a log from ``offset``; attempt 0 is the current one. Raises `NotFound`."""
+    def log_page(
+        self,
+        task_instance_id: int,
+        attempt: int = 0,
+        offset: int = 0,
+        *,
+        limit: int = LOG_PAGE_BYTES,
+    ) -> LogChunk:
+        """At most ``limit`` raw bytes of a log from ``offset``; attempt 0 is the current one.
+        Raises `NotFound`.
+        """
         request = LogRead(
             request_id=new_request_id(),
             task_instance_id=task_instance_id,
             attempt=attempt,
             offset=offset,
-            limit=LOG_PAGE_BYTES,
+            limit=limit,
         )
         return self._requester.ask(request, LogChunk)
 

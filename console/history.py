@@ -3,7 +3,7 @@
 A log that lies in this home is read from its file in both cases: that costs nobody a turn.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -177,13 +177,6 @@ def find_log(
     # Two only if a worker left after its last word; the newer one is of who ran it.
     found = sorted(home.workers.glob(name), key=lambda path: path.stat().st_mtime)
     return found[-1] if found else None
-
-
-def chunks_of(path: Path) -> Iterator[bytes]:
-    """The bytes that are there now."""
-    with path.open("rb") as file:
-        while chunk := file.read(CHUNK_BYTES):
-            yield chunk
 
 
 def log_tail(home: Home | None, document: Document, task: Document, lines_max: int) -> list[str]:

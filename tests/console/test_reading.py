@@ -2,9 +2,11 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+from stenella.console.log_file import LocalLog, pieces, tail_offset
 from stenella.home.layout import Home
 from stenella.protocol.states import Event, TaskState, WorkflowState
 from stenella.storage.journal import Journal
@@ -115,8 +117,43 @@ def test_a_log_is_of_the_current_attempt_or_of_the_one_asked_for(call: Call, his
     ]
 
 
-def test_all_logs_of_an_instance_have_headings(call: Call, history: Home) -> None:
-    assert call("logs", 1).out.startswith("==> a <==\n")
+def test_the_tail_of_a_log_is_its_last_lines(call: Call, history: Home) -> None:
+    log = history.worker(1).logs / "1" / "1.2.log"
+    log.write_text("".join(f"line {n}\n" for n in range(50_000)) + "no end")
+
+    assert call("logs", "1/a", "--tail", 3).out == "line 49998\nline 49999\nno end"
+    assert call("logs", "1/a", "--tail", 0).out == ""
+    assert call("logs", 1, "--tail", 1).out == "a#2 │ no end\n"
+    assert len(call("logs", "1/a", "--tail", 70_000).out) == log.stat().st_size
+    (row,) = call("logs", "1/a", "--tail", 2, "--json").document
+    assert row["text"] == "line 49999\nno end"
+
+
+@pytest.mark.parametrize(
+    ("data", "lines", "tail"),
+    [
+        (b"", 3, b""),
+        (b"\n\n", 1, b"\n"),
+        (b"a\nb\n", 1, b"b\n"),
+        (b"a\nb", 1, b"b"),
+        (b"a\nb\n", 9, b"a\nb\n"),
+        (b"x" * 200_000 + b"\n" + b"y" * 100_000 + b"\n", 1, b"y" * 100_000 + b"\n"),
+        (b"\n" * 65_536 + b"a\n", 2, b"\na\n"),
+        (b"b\n" * 32_768, 32_768, b"b\n" * 32_768),
+        (b"b\n" * 40_000, 39_999, b"b\n" * 39_999),
+    ],
+)
+def test_last_lines_are_found_across_the_steps_backwards(
+    tmp_path: Path, data: bytes, lines: int, tail: bytes
+) -> None:
+    (tmp_path / "log").write_bytes(data)
+    log = LocalLog(tmp_path / "log")
+
+    assert b"".join(pieces(log, tail_offset(log, lines))) == tail
+
+
+def test_of_an_instance_each_line_stands_behind_its_tasks_name(call: Call, history: Home) -> None:
+    assert call("logs", 1).out == "a#2 │ �second\x1b[2J\n"
 
 
 @pytest.mark.parametrize(
@@ -128,7 +165,7 @@ def test_a_log_that_is_not_there_is_not_found(line: str, call: Call, history: Ho
     assert (outcome.code, outcome.out) == (NO_SUCH, "")
 
 
-@pytest.mark.parametrize("line", ["logs 1 -f", "logs 1 --attempt 1"])
+@pytest.mark.parametrize("line", ["logs 1 --attempt 1", "logs 1 -f --attempt 1"])
 def test_what_is_about_one_task_needs_its_name(line: str, call: Call, history: Home) -> None:
     assert call(*line.split()).code == 2
 

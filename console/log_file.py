@@ -1,0 +1,107 @@
+"""The log of one attempt, read piece by piece: from this home's file, else from its worker.
+
+Going by the file costs nobody a turn; a worker elsewhere is asked through the master.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+
+from ..client.reads import Reads
+from ..home.layout import Home
+from ..protocol.errors import NotFound, RefusedInState
+from .history import CHUNK_BYTES, find_log
+
+#: What is looked at for the beginning of the last lines, from the end backwards.
+TAIL_STEP_BYTES = 64 * 1024
+#: `--tail` of a log whose lines are endless gives at most so much.
+TAIL_BYTES_MAX = 16 * 1024 * 1024
+
+
+class LogFile(Protocol):
+    """The bytes of an attempt's log, as far as they are there."""
+
+    def size(self) -> int: ...
+
+    def read(self, offset: int, limit: int) -> bytes: ...
+
+
+class LocalLog:
+    """A file of this home."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def size(self) -> int:
+        return self._path.stat().st_size
+
+    def read(self, offset: int, limit: int) -> bytes:
+        with self._path.open("rb") as file:
+            file.seek(offset)
+            return file.read(limit)
+
+
+class RemoteLog:
+    """A file on a worker that is elsewhere."""
+
+    def __init__(self, client: Reads, task_instance_id: int, attempt: int) -> None:
+        self._client = client
+        self._task_instance_id = task_instance_id
+        self._attempt = attempt
+
+    def size(self) -> int:
+        return self._client.log_page(self._task_instance_id, self._attempt, 0, limit=1).size
+
+    def read(self, offset: int, limit: int) -> bytes:
+        return self._client.log_page(
+            self._task_instance_id, self._attempt, offset, limit=limit
+        ).data
+
+
+def open_log(
+    home: Home | None,
+    client: Reads | None,
+    workflow_instance_id: int,
+    task_instance_id: int,
+    attempt: int,
+) -> LogFile | None:
+    """None: it is neither in this home nor, if ``client`` may be asked, anywhere else."""
+    path = find_log(home, workflow_instance_id, task_instance_id, attempt)
+    if path is not None:
+        return LocalLog(path)
+    if client is None:
+        return None
+    remote = RemoteLog(client, task_instance_id, attempt)
+    try:
+        remote.size()
+    except (NotFound, RefusedInState):  # not begun; its worker is away
+        return None
+    return remote
+
+
+def pieces(log: LogFile, offset: int) -> Iterator[bytes]:
+    """What is there now, from ``offset`` on."""
+    while chunk := log.read(offset, CHUNK_BYTES):
+        yield chunk
+        offset += len(chunk)
+
+
+def tail_offset(log: LogFile, lines: int) -> int:
+    """Where the last ``lines`` lines begin; a last line that does not end counts, too."""
+    end = start = log.size()
+    wanted, first = lines, True
+    if lines == 0:
+        return end
+    while start > max(0, end - TAIL_BYTES_MAX):
+        step = min(TAIL_STEP_BYTES, start)
+        chunk = log.read(start - step, step)
+        position = len(chunk)
+        if first and chunk.endswith(b"\n"):
+            position -= 1  # it ends the last line and begins none
+        first = False
+        while (position := chunk.rfind(b"\n", 0, position)) >= 0:
+            wanted -= 1
+            if wanted == 0:
+                return start - step + position + 1
+        start -= step
+    return start
