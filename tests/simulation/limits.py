@@ -101,12 +101,7 @@ class Limits:
         if timeout is None or not timeout.warns or self.warned[attempt] > 1:
             raise Violation("I22 warned of once, if at all", f"{event}", number)
         began_by, began_ms = self.ran_since.get(attempt, (0, 0))
-        row = self.rows.tasks[number]
-        if row["attempt"] != event["attempt"]:  # it ended in the same commit, and was replaced
-            sql = "SELECT * FROM task_attempt WHERE task_instance_id = ? AND attempt = ?"
-            [row] = [dict(found) for found in self.rows.read(sql, *attempt)]
-        ended = row["end_time"] is not None and row["start_time"] is not None
-        over = ended and row["end_time"] - row["start_time"] >= timeout.after_ms
+        over = self._took_ms(*attempt) >= timeout.after_ms
         waited_ms = now_ms - began_ms
         if began_by == life and not over and waited_ms + 2 < self.stretched(timeout.after_ms, -1):
             text = f"after {waited_ms} of {timeout.after_ms} ms: {event}"
@@ -172,15 +167,21 @@ class Limits:
 
     def at_end(self) -> None:
         """Whatever took longer than it may was warned of. Raises `Violation`."""
-        sql = "SELECT * FROM task_attempt WHERE task_instance_id = ? AND attempt = ?"
         for (number, attempt), event in self.rows.ends.items():
-            timeout, row = self.of_task(number), self.rows.tasks[number]
+            timeout = self.of_task(number)
             if timeout is None or not timeout.warns or event["event"] != E.RESULT:
                 continue
-            if row["attempt"] != attempt:
-                (row,) = map(dict, self.rows.read(sql, number, attempt))
-            if row["start_time"] is None or row["end_time"] is None:
-                continue
-            over = row["end_time"] - row["start_time"] >= timeout.after_ms
+            over = self._took_ms(number, attempt) >= timeout.after_ms
             if over and not self.warned.get((number, attempt)):
-                raise Violation("I22 what took too long was warned of", f"{row}, {event}", number)
+                raise Violation("I22 what took too long was warned of", f"{event}", number)
+
+    def _took_ms(self, number: int, attempt: int) -> int:
+        """What was measured, -1 if nothing was: of the present attempt, or of an earlier one."""
+        row = self.rows.tasks[number]
+        if row["attempt"] != attempt:
+            sql = "SELECT * FROM task_attempt WHERE task_instance_id = ? AND attempt = ?"
+            row = dict(self.rows.read(sql, number, attempt)[0])
+        if row["start_time"] is None or row["end_time"] is None:
+            return -1
+        took_ms: int = row["end_time"] - row["start_time"]
+        return took_ms
