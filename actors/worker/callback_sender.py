@@ -98,7 +98,7 @@ class CallbackSender:
     def _say(self, fact: Callback, ctx: Context) -> None:
         assert self.journal_read, "its seq is not known yet: roles.py starts us before the executor"
         outbox = self.outboxes.setdefault(fact.dispatch_id, Outbox())
-        outbox.seq += 1
+        outbox.seq = max(outbox.seq + 1, self._least_seq(fact))
         callback = msgspec.structs.replace(fact, seq=outbox.seq)
         ctx.put(
             JournalCallback(
@@ -111,6 +111,14 @@ class CallbackSender:
         outbox.unacknowledged[outbox.seq] = callback
         self._send(fact.dispatch_id, ctx)
         ctx.tell("retry_reporter", Unacknowledged(fact.dispatch_id))
+
+    def _least_seq(self, fact: Callback) -> int:
+        """A power cut may take from the journal what was told: a RESULT said then must not pass for
+        a copy of a RUNNING that the master has, of which there are two at most.
+        """
+        if isinstance(fact, TaskExecuteResponse):
+            return 3
+        return 2 if fact.pid else 1
 
     def _send(self, dispatch_id: int, ctx: Context) -> None:
         """Not before the master has taken this life for the worker: a clone would have its say."""

@@ -34,15 +34,6 @@ class ForgetsItsTimer(Dispatcher):
             ctx.set_timer("due", 10**9)
 
 
-class SettlesWhatItIsPlacing(Dispatcher):
-    """A heartbeat between Place and Placed called the dispatch settled."""
-
-    def _place(self, ctx: Context) -> None:
-        super()._place(ctx)
-        for slots in self.workers.values():
-            slots.placed_max = max([slots.placed_max, *slots.live, *slots.instant])
-
-
 class ForgetsTheKill(Executor):
     """The answer never_began was lost, and a copy of the kill was answered with ended."""
 
@@ -54,6 +45,13 @@ class ForgetsTheKill(Executor):
         ctx.send(self.master, TaskKillResponse(**ids, outcome="ended"))
 
 
+class CountsAnew(CallbackSender):
+    """After a power cut a RESULT had the number of a RUNNING that the master had, and was lost."""
+
+    def _least_seq(self, fact: Any) -> int:
+        return 1
+
+
 LATE_AND_REBOOTED = {
     "reboot_ms": 4_000,
     "delay_ms_max": 6_000,
@@ -62,6 +60,15 @@ LATE_AND_REBOOTED = {
     "master_crash_ms": 0,
     "commit_final": 0.0,
     "crash_point": 0.0,
+}
+POWER_FAILS = {
+    "reboot_ms": 4_000,
+    "power_cut": True,
+    "file_ms_max": 2_000,
+    "commit_ms_max": 20,
+    "repeats": 0.0,
+    **dict.fromkeys(("dry", "poison", "deaf", "kills", "stops"), 0.0),
+    "storm_ms": 0,
 }
 BUSY = {"tasks_max": 12, "instances": 8, "slots": 2, "turn_messages": 1_000, "mailbox_max": 1_000}
 OF_ATTEMPT = ("task_instance_id", "workflow_instance_id", "attempt", "dispatch_id", "epoch")
@@ -185,12 +192,6 @@ FOUND = [
     ),
     Bug("the dispatcher's timer", "I36", in_master(dispatcher=ForgetsItsTimer), FAILING),
     Bug(
-        "settled while it is placed",
-        "I36",
-        in_master(dispatcher=SettlesWhatItIsPlacing),
-        CALM | FAILING | BUSY | {"cycle_ms_max": 500, "commit_ms_max": 1_500, "task_ms_max": 5},
-    ),
-    Bug(
         "a lost never_began",
         "I36",
         in_worker(executor=ForgetsTheKill),
@@ -201,6 +202,13 @@ FOUND = [
         "I36, I15",
         Parts(worker_actors=executor_first),
         WARDENS_DIE | WORKERS_DIE | SLOW_DISK | {"turn_messages": 1},
+    ),
+    Bug(
+        "a RESULT with the number of a RUNNING",
+        "I36, I15",
+        in_worker(callback_sender=CountsAnew),
+        CALM | WORKERS_DIE | LOSSY | POWER_FAILS,
+        seed=15,
     ),
     Bug("a node that spins", "rests", Parts(turn=Spins), SLOW_DISK | {"ahead_bytes": 400}),
     Bug("a log asked for once", "I36", in_master(gateway=AsksOnce), {"loss": 0.3, "noops": 0.0}),
