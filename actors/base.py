@@ -4,6 +4,7 @@ An actor is a plain class with ``receive(message, ctx)``. It changes its own sta
 for effects; it never waits and reads no clock, randomness, socket, file, database or process.
 """
 
+from collections.abc import Container
 from typing import Any, Protocol
 
 import msgspec
@@ -21,6 +22,8 @@ class Context(Protocol):
     wall_ms: int  # epoch: for rows and for people
     peer: bytes  # routing id the command came from; empty for what comes from inside
     sender: str  # the name that belongs to the peer's key; empty for what comes from inside
+
+    stalled_why: str  # what the disk said, while ``stalled_ms`` is not 0
 
     @property
     def stalled_ms(self) -> int:
@@ -67,6 +70,14 @@ class Context(Protocol):
 
     def inspect(self) -> list[dict[str, Any]]:
         """The node's mailboxes as `debug mailboxes` shows them."""
+
+    @property
+    def is_careful(self) -> bool:
+        """Whether something crashed a former life: take little at a time, so that it is found."""
+
+    @property
+    def parked(self) -> Container[int]:
+        """Instances that are left alone until a person acts."""
 
     def recovered(self) -> None:
         """The node's state is rebuilt: let everything in."""

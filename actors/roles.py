@@ -4,6 +4,8 @@ The same wiring runs in production and in the simulation. Not placing a command 
 bug that `tests/actors/test_roles.py` finds: the tables cover the unions of ``protocol/commands``.
 """
 
+from collections.abc import Callable
+
 from ..protocol import commands
 from .base import Actor
 from .master.dispatcher import Dispatcher
@@ -37,6 +39,8 @@ MASTER_ROUTES: dict[type[commands.Command], str] = {
     commands.Stop: "gateway",
     commands.WorkerOrder: "gateway",
     commands.KillTask: "gateway",
+    commands.LetterRetry: "gateway",
+    commands.LetterDrop: "gateway",
     commands.Shutdown: "gateway",
     commands.StatusRead: "gateway",
     commands.InstanceRead: "gateway",
@@ -81,6 +85,13 @@ def master_actors(
         "dispatcher": Dispatcher(epoch),
         "registry": Registry(master, epoch, terms),
     }
+
+
+def task_owner(actors: dict[str, Actor]) -> Callable[[int], int | None]:
+    """Which instance a task of a master belongs to, for whoever looks for the cause of a crash."""
+    persister = actors["event_persister"]
+    assert isinstance(persister, EventPersister)
+    return persister.instance_of
 
 
 def worker_actors(

@@ -10,15 +10,23 @@ succeeded; a turn without writes waits for the writes of the turns before it.
 
 import heapq
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
 
-from ..protocol.commands import Command, DebugReply, DebugRequest, Heartbeat, HeartbeatAck
+from ..protocol.commands import (
+    Command,
+    DebugReply,
+    DebugRequest,
+    Heartbeat,
+    HeartbeatAck,
+    WorkerRegister,
+)
 from ..protocol.rows import Batch, Counters, Row, Versioned
-from .base import Actor, Boot, Effect, Timer
+from .base import Actor, Boot, Effect, Loaded, Queried, Timer
 from .mailbox import Mailbox
+from .suspects import Redelivered, Suspect, Suspicion
 
 #: A row in a batch that waits, without its text (tuple, ints, overhead); the text came in with the
 #: messages, whose bytes are counted when they are taken.
@@ -84,6 +92,8 @@ class Turn:
         counters: Counters | None = None,
         recovering: bool = False,
         clock_us: Callable[[], int] = lambda: 0,
+        suspicion: Suspicion | None = None,
+        redeliver: Sequence[tuple[str, Redelivered]] = (),
     ) -> None:
         self.node = node
         self.actors = actors
@@ -98,10 +108,17 @@ class Turn:
         self.sender = ""
         self.mailboxes = {name: Mailbox() for name in actors}
         self.wire = Mailbox()  # what was wrong with frames, before it was any actor's
+        self.suspicion = suspicion or Suspicion()
+        if counters is not None:
+            self.suspicion.first_new_instance = counters.workflow_instance
+        self._redeliver = redeliver  # to whom, once the node is rebuilt
         self._clock_us = clock_us
         self._receiving = ""
+        self._message: Any = None  # the one being received
+        self._questions = 0  # loads and queries without an answer
         self._urgent: deque[tuple[str, Any, bytes, str, int]] = deque()
         self._intake: deque[tuple[str, Any, bytes, str, int]] = deque()
+        self._held_back: deque[tuple[str, Any, bytes, str, int]] = deque()  # while there is care
         self._thinking: deque[tuple[str, Any, bytes, str]] = deque()
         self._timers: list[tuple[int, int, str, str]] = []
         self._timer_tickets: dict[tuple[str, str], int] = {}
@@ -114,8 +131,10 @@ class Turn:
         self._at_once: list[Released] = []
         self._thought: list[Released] = []  # since the batch in flight was formed
         self._in_flight: list[Released] | None = None
+        self._batch: Batch | None = None  # what is in flight
         self._released: list[Released] = []
         self._failing_since_ms: int | None = None
+        self.stalled_why = ""
         for name in actors:
             self.offer(name, Boot())
 
@@ -124,9 +143,12 @@ class Turn:
     def offer(
         self, actor: str, message: Any, peer: bytes = b"", sender: str = "", size: int = 0
     ) -> str:
-        """Take a message in; returns why not (``busy``, ``recovering``), or an empty string."""
+        """Take a message in; returns why not (``busy``, ``recovering``, ``quarantined``), or ""."""
         box = self.mailboxes[actor]
         urgent = isinstance(message, URGENT)
+        if peer and self.suspicion.refuses(sender, message):
+            box.reject("quarantined")
+            return "quarantined"
         if peer and not urgent:
             if self.recovering:
                 box.reject("recovering")
@@ -146,12 +168,22 @@ class Turn:
         due = self.next_due()
         if self._urgent or (due is not None and due <= now_ms):
             return True
-        return bool(self._intake) and not self.is_ahead
+        if self.is_ahead:
+            return False
+        if not self.suspicion.is_careful(now_ms):
+            return bool(self._intake or self._held_back)
+        inside = any(not item[2] for item in self._intake)
+        return inside or (self._rests and bool(self._intake or self._held_back))
 
     @property
     def is_settled(self) -> bool:
         """Nothing thought waits for the disk."""
         return self._in_flight is None and not self._has_writes and not self._thought
+
+    @property
+    def _rests(self) -> bool:
+        """Nothing that was taken has any consequence left to come."""
+        return self.is_settled and not self._questions
 
     @property
     def is_ahead(self) -> bool:
@@ -171,8 +203,12 @@ class Turn:
         """One turn's take and think; returns what may be performed ahead of the commit."""
         self.turn_no += 1
         self.now_ms, self.wall_ms = now_ms, wall_ms
+        if self._rests:
+            self.suspicion.taken.clear()
         self._take(self._urgent)
         if not self.is_ahead:
+            if self._held_back or self.suspicion.is_careful(now_ms):
+                self._hold_back()
             self._take(self._intake)
         self._take_timers()
         self._run()
@@ -206,6 +242,7 @@ class Turn:
         )
         self._written, self._appended, self._put, self._ahead_bytes = {}, {}, {}, 0
         self._in_flight, self._thought = self._thought, []
+        self._batch = batch
         return batch
 
     def committed(self) -> None:
@@ -214,12 +251,23 @@ class Turn:
         self._released += self._in_flight
         self._in_flight = None
         self._failing_since_ms = None
+        if self._batch is not None and self._batch.counters is not None:
+            self.suspicion.first_new_instance = self._batch.counters.workflow_instance
+        self._batch = None
 
-    def failed(self, now_ms: int) -> None:
+    def failed(self, now_ms: int, why: str = "") -> None:
         """The batch in flight failed for now; the performer will try the same one again."""
         assert self._in_flight is not None
+        self.stalled_why = why
         if self._failing_since_ms is None:
             self._failing_since_ms = now_ms
+
+    def blame(self, batch: Batch | None = None) -> list[Suspect]:
+        """Who it was: `think` has raised, or the data of ``batch`` was refused for good."""
+        if batch is not None:
+            return self.suspicion.blame_commit(batch.instances())
+        receiving = self._receiving, self._message, self.sender
+        return self.suspicion.blame_message(receiving, bool(self.peer))
 
     def release(self) -> list[Released]:
         """What may be performed now, in turn order."""
@@ -287,10 +335,12 @@ class Turn:
 
     def load(self, name: str, *key: object) -> None:
         """See `Context.load`."""
+        self._questions += 1
         self._thought.append(Load(self._receiving, name, key))
 
     def query(self, name: str, token: object, *key: object) -> None:
         """See `Context.query`."""
+        self._questions += 1
         self._at_once.append(Query(self._receiving, name, token, key))
 
     def set_timer(self, name: str, after_ms: int) -> None:
@@ -303,9 +353,22 @@ class Turn:
         """See `Context.perform`."""
         self._thought.append(Perform(self._receiving, effect))
 
+    @property
+    def is_careful(self) -> bool:
+        """See `Context.is_careful`."""
+        return self.suspicion.is_careful(self.now_ms)
+
+    @property
+    def parked(self) -> set[int]:
+        """See `Context.parked`."""
+        return self.suspicion.parked
+
     def recovered(self) -> None:
         """See `Context.recovered`."""
         self.recovering = False
+        self.suspicion.begin_care(self.now_ms)
+        for actor, message in self._redeliver:
+            self.tell(actor, message)
 
     def inspect(self) -> list[dict[str, Any]]:
         """See `Context.inspect`."""
@@ -332,7 +395,24 @@ class Turn:
             self.mailboxes[actor].arrived_ms.popleft()
             self._intake_bytes -= size
             self._ahead_bytes += size
+            if peer:
+                self.suspicion.taken.append((actor, message, sender))
+            elif isinstance(message, Loaded | Queried):
+                self._questions -= 1
             self._thinking.append((actor, message, peer, sender))
+
+    def _hold_back(self) -> None:
+        """With suspects about: from outside one message, and only when the last one is done.
+
+        Who registers goes first: a worker that waits for long would be declared dead.
+        """
+        outside = [*self._held_back, *(item for item in self._intake if item[2])]
+        outside.sort(key=lambda item: not isinstance(item[1], WorkerRegister))
+        inside = [item for item in self._intake if not item[2]]
+        careful = self.suspicion.is_careful(self.now_ms)
+        count = int(self._rests) if careful else len(outside)
+        self._intake = deque([*inside, *outside[:count]])
+        self._held_back = deque(outside[count:])
 
     def _is_set(self, timer: tuple[int, int, str, str]) -> bool:
         """Not replaced by a later one of its name."""
@@ -360,6 +440,7 @@ class Turn:
         began_us = clock_us()
         while thinking:
             self._receiving, message, self.peer, self.sender = thinking.popleft()
+            self._message = message
             box = self.mailboxes[self._receiving]
             self.actors[self._receiving].receive(message, self)
             ended_us = clock_us()

@@ -11,7 +11,16 @@ from typing import Any
 import msgspec
 
 from ..protocol.codec import digest
-from ..protocol.commands import Answer, KillTask, Shutdown, Stop, Submit, WorkerOrder
+from ..protocol.commands import (
+    Answer,
+    KillTask,
+    LetterDrop,
+    LetterRetry,
+    Shutdown,
+    Stop,
+    Submit,
+    WorkerOrder,
+)
 from ..protocol.errors import NotFound, WorkflowFailed
 from ..workflow import definition as definitions
 from ..workflow.definition import Definition
@@ -103,6 +112,27 @@ class Client(Reads):
             slots=slots,
         )
         return self._requester.ask(request, Answer).result
+
+    def retry_letter(self, letter: int) -> None:
+        """Have a dead letter taken again; an instance that is left alone for it goes on, by a new
+        life of the master.
+
+        Raises `NotFound`, and `Refused` for one that is only evidence.
+        """
+        body = digest(b"LetterRetry", b"%d" % letter)
+        self._requester.ask(
+            LetterRetry(request_id=new_request_id(), digest=body, letter=letter), Answer
+        )
+
+    def drop_letter(self, letter: int) -> None:
+        """Forget a dead letter; an instance that is left alone for it goes on without it.
+
+        Raises `NotFound`, and `Refused` for one that stands for an instance itself.
+        """
+        body = digest(b"LetterDrop", b"%d" % letter)
+        self._requester.ask(
+            LetterDrop(request_id=new_request_id(), digest=body, letter=letter), Answer
+        )
 
     def shutdown(self, wait_s: float, keep: bool = False) -> None:
         """Take the cluster down: nothing new starts, and after ``wait_s`` what still runs is

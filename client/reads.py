@@ -218,6 +218,11 @@ class Reads:
         request = DebugRequest(request_id=new_request_id(), kind="mailboxes")
         return self._requester.ask(request, DebugReply).rows
 
+    def dead_letters(self, limit: int = 100) -> list[dict[str, Any]]:
+        """Messages that nobody could take, newest first."""
+        request = DebugRequest(request_id=new_request_id(), kind="dead-letters", limit=limit)
+        return self._requester.ask(request, DebugReply).rows
+
     def trace(self, task_instance_id: int) -> list[dict[str, Any]]:
         """Everything that happened to a task, oldest first. Raises `NotFound`."""
         request = DebugRequest(

@@ -38,6 +38,8 @@ class Reader(Protocol):
 
     def definition(self, workflow: str, workflow_instance_id: int) -> Document: ...
 
+    def dead_letters(self, limit: int) -> list[Document]: ...
+
 
 class NoHistory:
     """A home in which nothing has run."""
@@ -53,6 +55,9 @@ class NoHistory:
 
     def definition(self, workflow: str, workflow_instance_id: int) -> Document:
         raise no_definition(workflow, workflow_instance_id)
+
+    def dead_letters(self, limit: int) -> list[Document]:
+        return []
 
 
 def read(question: Callable[[Reader], Result]) -> Result:
@@ -113,6 +118,9 @@ class StoredHistory:
         if rows is None:
             raise no_task_instance(task_instance_id)
         return rows
+
+    def dead_letters(self, limit: int) -> list[Document]:
+        return self._queries.dead_letters(limit)
 
     def definition(self, workflow: str, workflow_instance_id: int) -> Document:
         document = self._queries.definition(workflow, workflow_instance_id)

@@ -23,7 +23,9 @@ COLOURS = {
     "NEED_FAULT_TOLERANCE": "yellow",
     "UPSTREAM_FAILED": "yellow",
     "late": "yellow",
+    "NEEDS_ATTENTION": "red",
 }
+NEEDS_ATTENTION = "NEEDS_ATTENTION"
 VALUE_LENGTH_MAX = 200  # of an output or parameter shown to people; `--json` has it whole
 
 
@@ -68,7 +70,7 @@ def instances(documents: Sequence[Document]) -> list[str]:
             (
                 document["workflow_instance_id"],
                 named(document),
-                document["state"],
+                state_of(document),
                 moment(document["start_time"]),
                 span(duration_of(document)),
             )
@@ -77,12 +79,17 @@ def instances(documents: Sequence[Document]) -> list[str]:
     )
 
 
+def state_of(document: Document) -> str:
+    """An instance's state for people: one that is left alone says so first."""
+    return NEEDS_ATTENTION if document["attention"] else str(document["state"])
+
+
 def title(document: Document) -> str:
     """One line about an instance: what, which, how, how long."""
     took = duration_of(document)
     return (
         f"{printable(named(document))}  instance {document['workflow_instance_id']}  "
-        f"{coloured(document['state'])}{'' if took is None else f' in {span(took)}'}"
+        f"{coloured(state_of(document))}{'' if took is None else f' in {span(took)}'}"
     )
 
 
@@ -98,6 +105,9 @@ def show(document: Document) -> list[str]:
         f"started {moment(document['start_time']) or 'not yet'}"
         f"{', ended ' + moment(document['end_time']) if document['end_time'] else ''}"
     )
+    if document["attention"]:
+        lines.append(f"left alone in {document['state']}: {printable(document['attention'])}")
+        lines.append("see `stenella debug dead-letters`")
     if document["params"]:
         lines.append(f"params {values(document['params'])}")
     if document["message"]:
@@ -173,6 +183,8 @@ def status(document: Document) -> list[str]:
         ("MASTER", "PID", "ENDPOINT"),
         [(m["id"], m["pid"], m["endpoint"]) for m in document["masters"]],
     )
+    if document["problem"]:
+        masters += ["", printable(document["problem"])]
     if not document["workers"]:
         return [*masters, "", "no worker has registered yet"]
     head = ("WORKER", "PID", "STATE", "FREE", "SLOTS", "GROUPS")

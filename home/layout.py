@@ -43,6 +43,11 @@ class WorkerHome:
         return self.folder / "lock"
 
     @property
+    def suspects(self) -> Path:
+        """What may have crashed it."""
+        return self.folder / "suspects"
+
+    @property
     def work(self) -> Path:
         return self.folder / "work"
 
@@ -98,6 +103,11 @@ class Home:
     @property
     def desired_file(self) -> Path:
         return self.run / "desired.json"
+
+    @property
+    def suspects(self) -> Path:
+        """What may have crashed the master."""
+        return self.run / "suspects"
 
     @property
     def workers(self) -> Path:

@@ -304,6 +304,18 @@ class KillTask(Intent, frozen=True):
     task: Name
 
 
+class LetterRetry(Intent, frozen=True):
+    """Take a dead letter again; an instance that is parked for it goes on."""
+
+    letter: Id
+
+
+class LetterDrop(Intent, frozen=True):
+    """Forget a dead letter; an instance that is parked for it goes on without it."""
+
+    letter: Id
+
+
 class Shutdown(Request, frozen=True):
     """Take the cluster down: dispatch stops, workers drain for ``wait_ms``, then all leave."""
 
@@ -364,10 +376,13 @@ class LogRead(Request, frozen=True):
 
 
 class DebugRequest(Request, frozen=True):
-    """What the actors do: ``mailboxes`` of all nodes, or ``trace`` of one task instance."""
+    """What the actors do: ``mailboxes`` of all nodes, ``trace`` of one task instance, or
+    ``dead-letters``, newest first.
+    """
 
     kind: Name
     task_instance_id: Id = 0
+    limit: Id = 0  # of dead letters
 
 
 class Answer(Command, frozen=True):
@@ -436,6 +451,8 @@ FromClient = (
     | Stop
     | WorkerOrder
     | KillTask
+    | LetterRetry
+    | LetterDrop
     | Shutdown
     | StatusRead
     | InstanceRead

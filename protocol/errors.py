@@ -26,6 +26,7 @@ class StenellaError(Exception):
 
     exit_code = 1
     code = "error"
+    passes = False  # its cause may go away by itself: a full disk
 
     def __init__(self, message: str, problems: tuple[Problem, ...] = ()) -> None:
         super().__init__(message)

@@ -71,6 +71,8 @@ class WorkflowInstanceRow(Versioned, kw_only=True):
     priority: int = 2  # index in states.PRIORITIES
     timeout_at: int = 0  # when its time is over; 0: no limit
     warned_at: int | None = None  # its time was over then, and it was written down
+    #: Why it is left alone until a person acts (NEEDS_ATTENTION); empty: it is not.
+    attention: str = ""
 
 
 class TaskInstanceRow(Versioned, kw_only=True):
@@ -209,7 +211,9 @@ class DeadLetter(Row, kw_only=True):
     actor: str
     sender: str
     reason: str
-    body: str  # JSON
+    body: str  # JSON: the message; or, cut short, what it was
+    key: str = ""  # of a message that crashed the master twice: its copies are not taken
+    workflow_instance_id: int = 0  # whose, if it is about one
 
 
 # --- the worker's journal -----------------------------------------------------------------------
@@ -281,10 +285,28 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
     put: dict[type[Row], list[tuple[object, ...]]] = {}
     deleted: dict[type[Row], list[object]] = {}
 
+    def instances(self) -> list[int]:
+        """The workflow instances whose rows it changes."""
+        found = []
+        for table, images in self.versioned.items():
+            name = "id" if table is WorkflowInstanceRow else "workflow_instance_id"
+            if name in table.__struct_fields__ and table is not WorkerRow:
+                place = table.__struct_fields__.index(name)
+                found += [int(image[place]) for image in images]  # type: ignore[call-overload]
+        return list(dict.fromkeys(found))
+
 
 class CommitTransient(Exception):
     """The same batch may succeed later: busy, disk full, read-only, connection."""
 
 
+class CommitUnknown(Exception):
+    """The answer to COMMIT is lost: reconnect, and the same batch finds out by its number."""
+
+
 class CommitFinal(Exception):
     """The node must end: constraint, corruption, I/O error, or fenced by another master."""
+
+
+class CommitRefused(CommitFinal):
+    """The data itself can never be stored: whoever brought it is to blame."""

@@ -11,8 +11,10 @@ import zmq
 from gevent.threadpool import ThreadPool
 
 from ..actors.base import Leave, PeerLost, WatchWarden, Withdraw
+from ..actors.master.gateway import AGAIN
 from ..actors.master.liveness import Terms
-from ..actors.roles import MASTER_ROUTES, master_actors
+from ..actors.roles import MASTER_ROUTES, master_actors, task_owner
+from ..actors.suspects import Suspicion, convicted, letter, redeliveries
 from ..actors.turn import Limits, Turn
 from ..home import endpoints, keys, locks
 from ..home.endpoints import MasterEndpoints
@@ -30,10 +32,10 @@ from ..protocol.commands import (
 from ..protocol.errors import NotAllowed, RefusedInState
 from ..storage.journal import Journal, MasterStart
 from ..storage.queries import Queries
-from . import machine
+from . import machine, suspects_file
 from .key_table import CLIENTS, LOOK_S, WORKERS, KeyTable
 from .link import RouterLink
-from .node import EXIT_OK, Node, clock_us, in_pool, link_limits, wall_ms
+from .node import EXIT_AGAIN, EXIT_OK, Node, clock_us, in_pool, link_limits, wall_ms
 from .warden_watch import WardenWatch
 from .zap import ZapServer
 
@@ -61,17 +63,48 @@ def run_master(
     Raises RefusedInState (home held, port in use, schema newer or damaged), NotAllowed, Usage.
     """
     lock = locks.hold(home.master_lock, "a master")
+    try:
+        while True:
+            try:
+                exit_code = _live(home, settings, linger_s, supervised)
+            except RefusedInState as error:
+                if not (supervised and error.passes):
+                    raise
+                log.error("%s; trying again", error.message)
+                return EXIT_AGAIN  # its supervisor waits a little
+            if exit_code != EXIT_AGAIN:
+                return exit_code
+            log.info("another life, from the rows")
+    finally:
+        lock.release()
+
+
+def _live(home: Home, settings: Settings, linger_s: float | None, supervised: bool) -> int:
+    """One life over the database, from its epoch to its end."""
     storage = ThreadPool(1)
     journal = in_pool(storage, Journal.open, home.database)
     try:
         boot = secrets.token_hex(8)
         cluster = secrets.token_hex(8)  # if the database has none yet
         started = in_pool(storage, journal.start, boot, os.getpid(), wall_ms(), cluster)
+        in_pool(storage, _quarantine, home, journal)
         master = Master(home, settings, storage, journal, started, boot, linger_s)
         return master.run(supervised)
     finally:
         in_pool(storage, journal.close)
-        lock.release()
+
+
+def _quarantine(home: Home, journal: Journal) -> None:
+    """What crashed the master twice becomes a dead letter before anything is taken."""
+    suspects = suspects_file.read(home.suspects)
+    guilty = convicted(suspects)
+    if not guilty:
+        return
+    journal.quarantine([letter(suspect, wall_ms()) for suspect in guilty])
+    keys = {suspect.key for suspect in guilty}
+    suspects_file.keep(home.suspects, [s for s in suspects if s.key not in keys])
+    for suspect in guilty:
+        log.error("%s is not taken again: see `stenella debug dead-letters`", suspect.key)
 
 
 class Master:
@@ -87,7 +120,7 @@ class Master:
         boot: str,
         linger_s: float | None,
     ) -> None:
-        self.home = home
+        self.home, self.journal = home, journal
         self.epoch = started.epoch
         self.queries = Queries.open(home.database)
         self.context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
@@ -121,11 +154,13 @@ class Master:
             boot=boot,
             storage=storage,
             commit=journal.commit,
+            reconnect=journal.reconnect,
             load=journal.load,
             ask=self.queries.ask,
             post=self._post,
             perform=self._perform,
             refuses=True,
+            suspects=home.suspects,
         )
         self.watch = WardenWatch(started.cluster, lambda gone: self.node.offer("registry", gone))
         log.info("master epoch=%d pid=%d cluster=%s", started.epoch, os.getpid(), started.cluster)
@@ -182,6 +217,7 @@ class Master:
             failover_max=settings.task.failover_max,
             linger_ms=None if linger_s is None else int(linger_s * 1_000),
         )
+        suspects = suspects_file.read(self.home.suspects)
         return Turn(
             "master",
             actors,
@@ -190,6 +226,12 @@ class Master:
             counters=msgspec.structs.replace(started.counters),
             recovering=True,
             clock_us=clock_us,
+            suspicion=Suspicion(
+                [suspect.key for suspect in suspects],
+                *self.journal.quarantined(),
+                instance_of=task_owner(actors),
+            ),
+            redeliver=redeliveries(self.journal.to_redeliver()),
         )
 
     def _role_of(self, public_key: bytes, door: str) -> str | None:
@@ -253,8 +295,8 @@ class Master:
         self.node.offer("registry", PeerLost(b"w" + peer))
 
     def _post(self, peer: bytes, body: bytes) -> None:
-        """A peer is known by its side's letter and its routing id there."""
-        if peer in self.keys.cut:
+        """A peer is known by its side's letter and its routing id there; none: nobody asked."""
+        if not peer or peer in self.keys.cut:
             return
         link = self.workers if peer[:1] == b"w" else self.clients
         link.post(peer[1:], body)
@@ -276,7 +318,7 @@ class Master:
         self.workers.drain(DRAIN_S)
         gevent.sleep(LAST_FRAMES_S)
         log.info("master leaves reason=%s", reason)
-        self.node.leave(EXIT_OK)
+        self.node.leave(EXIT_AGAIN if reason == AGAIN else EXIT_OK)
 
 
 def _not_for_an_observer(command: Command) -> str:

@@ -10,6 +10,7 @@ import logging
 import signal
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from gevent import Greenlet, sleep, spawn
@@ -20,6 +21,7 @@ from gevent.queue import Queue
 from gevent.threadpool import ThreadPool
 
 from ..actors.base import Loaded, OnDisk, Queried, TellWhenOnDisk
+from ..actors.suspects import FORGIVE_MS, Suspect, quarantine_answer
 from ..actors.turn import Load, Perform, Query, Released, Send, Turn
 from ..home.settings import Settings
 from ..protocol.codec import (
@@ -32,7 +34,8 @@ from ..protocol.codec import (
 )
 from ..protocol.commands import Command, Refused, Request
 from ..protocol.errors import NotAllowed, StenellaError
-from ..protocol.rows import Batch, CommitFinal, CommitTransient
+from ..protocol.rows import Batch, CommitFinal, CommitRefused, CommitTransient, CommitUnknown
+from . import suspects_file
 from .link import LinkLimits
 
 log = logging.getLogger(__name__)
@@ -41,6 +44,9 @@ EXIT_OK = 0
 EXIT_SIGNALLED = 143  # told to leave by a signal: a supervisor that is not leaving starts it again
 EXIT_AGAIN = 75  # EX_TEMPFAIL: whoever runs the node begins its next life
 EXIT_BUG = 70  # EX_SOFTWARE: the supervisor starts the node again
+EXIT_AGAIN = 75  # EX_TEMPFAIL: another life at once, or when there is room on the disk
+#: A commit whose answer is lost so often in a row: the disk is failing, and the next start knows.
+UNKNOWN_MAX = 5
 #: Between attempts at the same batch, doubled: a lock clears in milliseconds, a full disk does not.
 RETRY_S_MIN, RETRY_S_MAX = 0.02, 1.0
 #: At a clean stop: what was thought is committed and sent, or the next start sends it.
@@ -94,8 +100,9 @@ def link_limits(settings: Settings) -> LinkLimits:
 class Node:
     """One process's turn and its performers.
 
-    ``commit`` and ``load`` run on the storage thread, ``ask`` on the reader thread; ``post`` queues
-    a body for a peer; ``perform`` does what only this role does.
+    ``commit``, ``reconnect`` and ``load`` run on the storage thread, ``ask`` on the reader thread;
+    ``post`` queues a body for a peer; ``perform`` does what only this role does; ``suspects`` is
+    the file of what may have crashed it.
     """
 
     def __init__(
@@ -107,16 +114,19 @@ class Node:
         boot: str,
         storage: ThreadPool,
         commit: Callable[[Batch], None],
+        reconnect: Callable[[], None],
         load: Callable[[str, tuple[Any, ...]], list[Any]],
         ask: Callable[[str, tuple[Any, ...]], Any],
         post: Callable[[bytes, bytes], None],
         perform: Callable[[str, Any], None],
         refuses: bool,
+        suspects: Path,
     ) -> None:
         self.turn = turn
         self.cluster, self.sender, self.boot = cluster, sender, boot
         self.exit_code: int | None = None
         self._storage, self._commit, self._load = storage, commit, load
+        self._reconnect, self._suspects = reconnect, suspects
         self._ask, self._post, self._perform = ask, post, perform
         self._refuses = refuses  # the bound side tells its peers what it could not take
         self._wake = Event()
@@ -132,7 +142,7 @@ class Node:
 
     def run(self, pumps: list[Callable[[], None]]) -> int:
         """Live until `leave` or a crash; ``pumps`` are greenlet bodies that must not end."""
-        bodies = [self._think, self._serve_storage, self._serve_reader, *pumps]
+        bodies = [self._think, self._serve_storage, self._serve_reader, self._acquit, *pumps]
         for body in bodies:
             greenlet = spawn(body)
             greenlet.link_exception(self._crash)
@@ -172,6 +182,22 @@ class Node:
             return
         log.critical("the node ends after a bug; its next start goes on from the rows: %r", error)
         self.leave(EXIT_BUG)
+
+    def _accuse(self, suspects: list[Suspect]) -> None:
+        """Before the end: the next life is careful with these."""
+        suspects_file.append(self._suspects, suspects)
+        keys = ", ".join(suspect.key for suspect in suspects[-3:]) or "nothing known"
+        log.critical("suspected: %s (%d in all)", keys, len(suspects))
+
+    def _acquit(self) -> None:
+        """A life that was long enough clears whoever was suspected once."""
+        sleep(FORGIVE_MS / 1_000)
+        if self.turn.suspicion.former:
+            guilty = self.turn.suspicion.quarantined
+            kept = [s for s in suspects_file.read(self._suspects) if s.key in guilty]
+            suspects_file.keep(self._suspects, kept)
+            log.info("no crash for a while: nobody is suspected any more")
+        Event().wait()
 
     def _settle(self) -> None:
         """Let the commit in flight and the last effects out, for a clean end only."""
@@ -221,6 +247,8 @@ class Node:
                 self._refuse_role(peer, getattr(command, "request_id", ""), text)
                 continue
             why_not = self.turn.offer(routes[type(command)], command, peer, sender, size)
+            if why_not == "quarantined" and (answer := quarantine_answer(command)) is not None:
+                self._send(peer, [answer])
             if why_not == "busy" and isinstance(command, Request):
                 text = "the master has too much to do; try again"
                 self._refuse(peer, command.request_id, "busy", text)
@@ -256,13 +284,20 @@ class Node:
         while True:
             self._wake.clear()
             if turn.has_work(now_ms()):
-                self._act(turn.think(now_ms(), wall_ms()))
+                self._act(self._take_turn())
                 self._form()
                 self._act(turn.release())
                 sleep(0)  # the pumps' turn
             else:
                 due_ms = turn.next_due()
                 self._wake.wait(None if due_ms is None else max(0, due_ms - now_ms()) / 1_000)
+
+    def _take_turn(self) -> list[Released]:
+        try:
+            return self.turn.think(now_ms(), wall_ms())
+        except Exception:
+            self._accuse(self.turn.blame())
+            raise
 
     def _form(self) -> None:
         batch = self.turn.form()
@@ -327,23 +362,33 @@ class Node:
                 self.offer(job.actor, Loaded(job.name, job.key, rows))
 
     def _write(self, batch: Batch) -> None:
-        pause_s = RETRY_S_MIN
+        """Until it is on disk. Raises CommitFinal; CommitUnknown if the disk fails on and on."""
+        pause_s, lost_answers = RETRY_S_MIN, 0
         while True:
             try:
+                if lost_answers:
+                    in_pool(self._storage, self._reconnect)
                 in_pool(self._storage, self._commit, batch)
                 return
             except CommitTransient as error:
                 self._stall(error)
-                sleep(pause_s)
-                pause_s = min(2 * pause_s, RETRY_S_MAX)
+            except CommitUnknown as error:
+                lost_answers += 1
+                if lost_answers > UNKNOWN_MAX:
+                    raise
+                self._stall(error)  # the same batch finds out by its number
             except CommitFinal as error:
                 log.critical("the commit can never succeed: %s", error)
+                if isinstance(error, CommitRefused):
+                    self._accuse(self.turn.blame(batch))
                 raise
+            sleep(pause_s)
+            pause_s = min(2 * pause_s, RETRY_S_MAX)
 
-    def _stall(self, error: CommitTransient) -> None:
+    def _stall(self, error: Exception) -> None:
         if not self.turn.stalled_ms:
             log.warning("storage stalled, nothing is lost, trying again: %s", error)
-        self.turn.failed(now_ms())
+        self.turn.failed(now_ms(), str(error))
 
     def _read(self, job: Load) -> list[Any]:
         while True:

@@ -30,6 +30,7 @@ from ..actors.base import (
     WardenSaid,
 )
 from ..actors.roles import MASTER_PEER, WORKER_ROUTES, worker_actors
+from ..actors.suspects import Suspicion, convicted
 from ..actors.turn import Limits, Turn
 from ..actors.worker.identity import Identity
 from ..actors.worker.log_reader import log_name
@@ -39,13 +40,13 @@ from ..home.layout import Home, WorkerHome
 from ..home.settings import Settings
 from ..protocol.codec import CommandDecoder
 from ..protocol.commands import TaskExecuteRequest, ToWorker
-from ..protocol.errors import Unreachable
+from ..protocol.errors import RefusedInState, Unreachable
 from ..protocol.launch import INSTANT_TYPES, CannotPrepare, Collection, Launch
-from ..protocol.rows import Batch, JournalNode
+from ..protocol.rows import Batch, CommitTransient, CommitUnknown, JournalNode
 from ..storage.worker_journal import JournalDamaged, WorkerJournal, set_aside
 from ..tasks import run_as as run_as_account
 from ..tasks.types import TaskType, offered
-from . import file_work, machine
+from . import file_work, machine, suspects_file
 from .file_work import FileWork
 from .link import DealerLink, Endpoint
 from .node import EXIT_AGAIN, EXIT_OK, Node, clock_us, in_pool, link_limits, now_ms
@@ -83,12 +84,31 @@ def run_worker(
     place = home.worker(number)
     place.create()
     lock = locks.hold(place.lock, f"worker {number}")
-    storage = ThreadPool(1)
-    journal = None
     try:
         if joins is not None:
             keys.join(home, number, *joins)
-        pair = keys.worker_keys(home, number)
+        return _live(home, settings, place, slots, groups, supervised)
+    except RefusedInState as error:
+        if not (supervised and error.passes):
+            raise
+        log.error("%s; trying again", error.message)
+        return EXIT_AGAIN  # its supervisor waits a little
+    finally:
+        lock.release()
+
+
+def _live(
+    home: Home,
+    settings: Settings,
+    place: WorkerHome,
+    slots: int | None,
+    groups: tuple[str, ...],
+    supervised: bool,
+) -> int:
+    storage = ThreadPool(1)
+    journal = None
+    try:
+        pair = keys.worker_keys(home, place.number)
         full = settings.worker.journal_sync == "full"
         journal = in_pool(storage, _open_journal, place, full)
         cluster = pair.cluster or _cluster(home, journal, supervised)
@@ -98,7 +118,6 @@ def run_worker(
     finally:
         if journal is not None:
             in_pool(storage, journal.close)
-        lock.release()
 
 
 def _open_journal(place: WorkerHome, full: bool) -> WorkerJournal:
@@ -143,7 +162,12 @@ def _begin_life(
     node: JournalNode = rows[0] if rows else new
     node.life += 1
     image = tuple(getattr(node, name) for name in JournalNode.__struct_fields__)
-    journal.commit(Batch(commit_no=0, put={JournalNode: [image]}))
+    try:
+        journal.commit(Batch(commit_no=0, put={JournalNode: [image]}))
+    except (CommitTransient, CommitUnknown) as error:
+        refused = RefusedInState(f"{place.journal} cannot be written: {error}")
+        refused.passes = True
+        raise refused from error
     return journal, node
 
 
@@ -204,11 +228,13 @@ class Worker:
             boot=identity.boot,
             storage=storage,
             commit=journal.commit,
+            reconnect=journal.reconnect,
             load=journal.load,
             ask=_no_questions,
             post=lambda _peer, body: self.link.post(body),
             perform=self._perform,
             refuses=False,
+            suspects=place.suspects,
         )
         log.info(
             "worker=%s life=%d pid=%d slots=%d",
@@ -240,7 +266,10 @@ class Worker:
             processes_max=self.settings.worker.processes_max,
         )
         limits = Limits(node.turn_messages, node.mailbox_max, node.ahead_bytes)
-        return Turn(identity.worker, actors, limits, clock_us=clock_us)
+        suspects = suspects_file.read(self.place.suspects)
+        guilty = [suspect.key for suspect in convicted(suspects)]
+        suspicion = Suspicion([s.key for s in suspects if s.key not in guilty], guilty)
+        return Turn(identity.worker, actors, limits, clock_us=clock_us, suspicion=suspicion)
 
     # --- what arrives ---------------------------------------------------------------------------
 

@@ -42,12 +42,13 @@ INSTANCE = (
     WorkflowInstance.priority,
     WorkflowInstance.timeout_at,
     WorkflowInstance.warned_at,
+    WorkflowInstance.attention,
 )
 
 
 def instance_document(row: Row) -> Document:
     (instance_id, name, number, state, params, dry_run, start_time, end_time) = row[:8]
-    (reason, message, priority, timeout_at, warned_at) = row[8:]
+    (reason, message, priority, timeout_at, warned_at, attention) = row[8:]
     return {
         "workflow_instance_id": instance_id,
         "workflow": name,
@@ -62,6 +63,7 @@ def instance_document(row: Row) -> Document:
         "priority": PRIORITIES[priority],
         "timeout_at": seconds(timeout_at or None),
         "warned_at": seconds(warned_at),
+        "attention": attention or None,
     }
 
 
@@ -189,17 +191,21 @@ DEAD_LETTER = (
     DeadLetter.sender,
     DeadLetter.reason,
     DeadLetter.body,
+    DeadLetter.key,
+    DeadLetter.workflow_instance_id,
 )
 
 
 def dead_letter_document(row: Row) -> Document:
-    row_id, at, actor, sender, reason, body = row
+    row_id, at, actor, sender, reason, body, key, workflow_instance_id = row
     return {
         "id": row_id,
         "at": seconds(at),
         "actor": actor,
         "sender": sender,
         "reason": reason,
+        "workflow_instance_id": workflow_instance_id or None,
+        "quarantined": bool(key),
         "body": msgspec.json.decode(body),
     }
 

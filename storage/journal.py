@@ -9,17 +9,35 @@ from typing import Any
 
 import msgspec
 
+from ..protocol.errors import StenellaError
 from ..protocol.rows import (
     Batch,
     CommitFinal,
+    CommitRefused,
     CommitTransient,
+    CommitUnknown,
     Counters,
+    DeadLetter,
     Row,
     Versioned,
     WorkflowInstanceRow,
 )
 from . import schema
-from .statements import DEFINITION, FENCE, INSERT, LOAD, UPDATE, Image, columns
+from .statements import (
+    DEFINITION,
+    DELETE,
+    FENCE,
+    INSERT,
+    LOAD,
+    PARK,
+    PARKED,
+    QUARANTINED,
+    QUARANTINED_MAX,
+    REDELIVER,
+    UPDATE,
+    Image,
+    columns,
+)
 from .transaction import classified, refusal, transaction
 
 MASTER_ID = 1
@@ -64,10 +82,43 @@ class Journal:
         try:
             with transaction(self.connection):
                 started = self._raise_epoch(boot, pid, wall_ms, new_cluster)
-        except (CommitTransient, CommitFinal) as error:
+        except (CommitTransient, CommitFinal, CommitUnknown) as error:
             raise refusal(self.path, error.__cause__ or error) from error
         self._epoch = started.epoch
         return started
+
+    def quarantine(self, letters: list[DeadLetter]) -> None:
+        """Keep messages that crashed this master twice, and park what they or rows are about.
+
+        Before the actors live, so that nothing they do can be in the way. A letter of the same key
+        is not written twice.
+
+        Raises:
+            RefusedInState, NotAllowed: as `open`.
+        """
+        try:
+            with transaction(self.connection):
+                for letter in letters:
+                    self._bury(letter)
+        except (CommitTransient, CommitFinal, CommitUnknown) as error:
+            raise refusal(self.path, error.__cause__ or error) from error
+
+    def _bury(self, letter: DeadLetter) -> None:
+        known = "SELECT 1 FROM dead_letter WHERE key = ?"
+        if not self.connection.execute(known, (letter.key,)).fetchall():
+            INSERT[DeadLetter].run(self.connection, [msgspec.structs.astuple(letter)])
+        if letter.workflow_instance_id:
+            self.connection.execute(PARK, (letter.reason, letter.workflow_instance_id))
+
+    def quarantined(self) -> tuple[list[str], list[int]]:
+        """Keys of the messages that are not taken, and the instances that are parked."""
+        keys = self.connection.execute(QUARANTINED, (QUARANTINED_MAX,))
+        parked = self.connection.execute(PARKED)
+        return [key for (key,) in keys], [number for (number,) in parked]
+
+    def to_redeliver(self) -> list[tuple[int, str, str, str]]:
+        """Id, actor, sender and body of letters whose instance a person has let go on."""
+        return self.connection.execute(REDELIVER).fetchall()
 
     def _raise_epoch(self, boot: str, pid: int, wall_ms: int, new_cluster: str) -> MasterStart:
         execute = self.connection.execute
@@ -98,6 +149,7 @@ class Journal:
 
         Raises:
             CommitTransient: nothing is stored; the same batch may succeed later.
+            CommitUnknown: `reconnect`, then the same batch.
             CommitFinal: nothing is stored, and the master must end: another life took over, a row
                 was not as the batch believes, or the database failed.
         """
@@ -108,6 +160,22 @@ class Journal:
                 self._write_versioned(table, images)
             for appended, images in batch.appended.items():
                 INSERT[appended].run(self.connection, images)
+            for deleted, keys in batch.deleted.items():
+                DELETE[deleted].run(self.connection, [(key,) for key in keys])
+
+    def reconnect(self) -> None:
+        """After `CommitUnknown`: nothing the old connection believes counts any more.
+
+        Raises:
+            CommitTransient: it cannot be opened now.
+        """
+        if self.path is None:
+            return  # there is no other connection to what is in memory
+        try:
+            self.connection.close()
+            self.connection = schema.connect(self.path)
+        except (sqlite3.Error, StenellaError) as error:
+            raise CommitTransient(f"the database cannot be opened again: {error}") from error
 
     def _is_next(self, batch: Batch) -> bool:
         """Take the commit number; false if this commit had succeeded already."""
@@ -135,7 +203,7 @@ class Journal:
         if updates:
             changed = UPDATE[table].run(self.connection, updates)
             if changed != len(updates):
-                raise CommitFinal(
+                raise CommitRefused(
                     f"{table.TABLE}: {len(updates)} rows to change, {changed} were as believed"
                 )
 
@@ -143,9 +211,9 @@ class Journal:
         """Rows for actors, by index; ``stored_no`` is set.
 
         ``intent`` (request id); ``live_instances`` (after id, limit): pairs of an instance that
-        has not ended and its definition; ``tasks_of`` (instance, after id, limit); ``task`` (id);
-        ``task_named`` (instance, name: looked for among the instance's tasks);
-        ``instance`` (id); ``workers`` ().
+        is live and not parked, and its definition; ``tasks_of`` (instance, after id, limit);
+        ``task`` (id); ``instance`` (id); ``letter`` (id); ``workers`` ().
+        ``task_named`` (instance, name: looked for among the instance's tasks).
 
         Raises:
             CommitTransient, CommitFinal: as `commit`.

@@ -106,6 +106,7 @@ class WorkflowInstance(Table):
     priority = BigIntegerField()
     timeout_at = BigIntegerField()
     warned_at = BigIntegerField(null=True)
+    attention = TextField()
 
 
 # Recovery pages through what has not ended, however long the history is.
@@ -233,6 +234,8 @@ class DeadLetter(Table):
     sender = TextField()
     reason = TextField()
     body = TextField()
+    key = TextField()
+    workflow_instance_id = BigIntegerField()
 
 
 #: Struct → model, for what actors write.

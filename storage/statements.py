@@ -89,6 +89,21 @@ INSERT[WorkflowVersion] = statement(
     ["digest", "name", "definition", "created_at", "name"],
 )
 
+DELETE: dict[type[Row], Statement] = {
+    DeadLetter: Statement("DELETE FROM dead_letter WHERE id = ?", tuple)
+}
+
+#: What crashed a master twice.
+PARKED = "SELECT id FROM workflow_instance WHERE attention != ''"
+#: Keys that are heeded, the newest; a person has looked long before there are so many.
+QUARANTINED_MAX = 10_000
+QUARANTINED = "SELECT key FROM dead_letter WHERE key != '' ORDER BY id DESC LIMIT ?"
+REDELIVER = (
+    "SELECT dead_letter.id, actor, sender, body FROM dead_letter JOIN workflow_instance "
+    "ON workflow_instance.id = dead_letter.workflow_instance_id "
+    "WHERE dead_letter.key != '' AND attention = '' ORDER BY dead_letter.id"
+)
+
 #: The first of each commit: takes the next number, and fences who is no longer the master.
 FENCE = (
     "UPDATE master SET commit_no = ?, next_workflow_instance = ?, next_task_instance = ?, "
@@ -98,6 +113,12 @@ FENCE = (
 #: The condition of the index workflow_instance_live; SQLite uses it for the very same words only.
 LIVE = f"state NOT IN ({', '.join(str(int(state)) for state in sorted(WORKFLOW_FINAL))})"
 
+#: Parking is a change of the instance's row like any other.
+PARK = (
+    "UPDATE workflow_instance SET attention = ?, event_no = event_no + 1 "
+    f"WHERE id = ? AND attention = '' AND {LIVE}"
+)
+
 
 def select(table: type[Row], rest: str) -> tuple[type[Row], str]:
     return table, f"SELECT {quoted(columns(table))} FROM {table.TABLE} {rest}"
@@ -106,9 +127,12 @@ def select(table: type[Row], rest: str) -> tuple[type[Row], str]:
 LOAD = {
     "instance": select(WorkflowInstanceRow, "WHERE id = ?"),
     "intent": select(IntentRow, "WHERE request_id = ?"),
-    "live_instances": select(WorkflowInstanceRow, f"WHERE {LIVE} AND id > ? ORDER BY id LIMIT ?"),
+    "live_instances": select(
+        WorkflowInstanceRow, f"WHERE {LIVE} AND attention = '' AND id > ? ORDER BY id LIMIT ?"
+    ),
     "task": select(TaskInstanceRow, "WHERE id = ?"),
     "task_named": select(TaskInstanceRow, "WHERE workflow_instance_id = ? AND name = ?"),
+    "letter": select(DeadLetter, "WHERE id = ?"),
     "tasks_of": select(
         TaskInstanceRow, "WHERE workflow_instance_id = ? AND id > ? ORDER BY id LIMIT ?"
     ),

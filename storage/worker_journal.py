@@ -8,8 +8,16 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
-from ..protocol.errors import RefusedInState
-from ..protocol.rows import Batch, JournalAttempt, JournalCallback, JournalNode, Row
+from ..protocol.errors import RefusedInState, StenellaError
+from ..protocol.rows import (
+    Batch,
+    CommitFinal,
+    CommitTransient,
+    JournalAttempt,
+    JournalCallback,
+    JournalNode,
+    Row,
+)
 from .transaction import BUSY_TIMEOUT_MS, classified, primary_code, refusal, transaction
 
 #: In ``PRAGMA user_version``; a change of the tables below raises it.
@@ -46,8 +54,11 @@ class JournalDamaged(Exception):
 class WorkerJournal:
     """The journal, open. Any thread may call, one at a time."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, path: Path | None = None, full: bool = False
+    ) -> None:
         self.connection = connection
+        self._path, self._full = path, full
 
     @classmethod
     def open(cls, path: Path | None, full: bool) -> "WorkerJournal":
@@ -76,13 +87,14 @@ class WorkerJournal:
             if primary_code(error) in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
                 raise JournalDamaged(f"{path}: {error}") from error
             raise refusal(path, error) from error
-        return cls(connection)
+        return cls(connection, path, full)
 
     def commit(self, batch: Batch) -> None:
         """Write the batch in one transaction; writing it twice is the same as once.
 
         Raises:
             CommitTransient: nothing is stored; the same batch may succeed later.
+            CommitUnknown: `reconnect`, then the same batch.
             CommitFinal: nothing is stored, and the worker must end.
         """
         assert not batch.versioned, "a worker's rows are put and deleted"
@@ -95,6 +107,22 @@ class WorkerJournal:
             for table, keys in batch.deleted.items():
                 sql = f"DELETE FROM {table.TABLE} WHERE {table.KEY} = ?"
                 self.connection.executemany(sql, ((key,) for key in keys))
+
+    def reconnect(self) -> None:
+        """After `CommitUnknown`; the same batch then says the same again.
+
+        Raises:
+            CommitTransient: it cannot be opened now. CommitFinal: it is damaged.
+        """
+        if self._path is None:
+            return  # there is no other connection to what is in memory
+        try:
+            self.connection.close()
+            self.connection = WorkerJournal.open(self._path, self._full).connection
+        except JournalDamaged as error:
+            raise CommitFinal(str(error)) from error
+        except (sqlite3.Error, StenellaError) as error:
+            raise CommitTransient(f"the journal cannot be opened again: {error}") from error
 
     def load(self, name: str, key: tuple[Any, ...] = ()) -> list[Any]:
         """All rows of ``node``, ``attempts`` (by dispatch) or ``callbacks`` (by dispatch, seq).

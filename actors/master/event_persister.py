@@ -35,6 +35,7 @@ from ...protocol.states import (
 from ...workflow.durations import utc, written
 from ..base import Boot, Context, Loaded, Timer
 from ..deadlines import Deadlines, resumed_ms
+from ..suspects import Redelivered
 from .messages import (
     AdmitInstance,
     Answered,
@@ -71,6 +72,8 @@ T, E = TaskState, Event
 ME = "event_persister"
 #: Tasks killed, or due, in one turn, as `workflow_executor.SLICE`.
 SLICE = 500
+#: Of a dead letter that is kept whole, so that it can be taken again.
+SAID_BYTES_MAX = 256 * 1024
 #: What a worker may report as an end, and the event that it is.
 ENDS = {
     "SUCCESS": (T.SUCCESS, E.RESULT),
@@ -108,14 +111,15 @@ Inbox = (
     | WorkerDead
     | TaskExecuteRunning
     | TaskExecuteResponse
+    | Redelivered
 )
 
 
 class Waiting:
     """A callback behind a load of its row."""
 
-    def __init__(self, callback: Callback, ctx: Context) -> None:
-        self.callback, self.peer, self.sender = callback, ctx.peer, ctx.sender
+    def __init__(self, callback: Callback, peer: bytes, sender: str) -> None:
+        self.callback, self.peer, self.sender = callback, peer, sender
 
 
 class Judging:
@@ -151,6 +155,11 @@ class EventPersister:
         behind = sum(len(waiting) for waiting in self.waiting.values())
         return behind + len(self.judging) + len(self.deadlines) + len(self.kept)
 
+    def instance_of(self, task_instance_id: int) -> int | None:
+        """The instance of a live task; None: it is not known here."""
+        row = self.tasks.get(task_instance_id)
+        return None if row is None else row.workflow_instance_id
+
     def receive(self, message: Inbox, ctx: Context) -> None:
         """See the module's docstring."""
         match message:
@@ -184,7 +193,13 @@ class EventPersister:
             case Return():
                 self._take_back(message, ctx)
             case TaskExecuteRunning() | TaskExecuteResponse():
-                self._take_callback(message, ctx)
+                self._take_callback(message, ctx.peer, ctx.sender, ctx)
+            case Redelivered():
+                ctx.delete(DeadLetter, message.letter)
+                # A RUNNING is implied by what follows it. Its seq may have been used again since: a
+                # power cut takes what the worker's journal had not synced.
+                if isinstance(message.command, TaskExecuteResponse):
+                    self._take_callback(message.command, b"", message.sender, ctx)
             case Judge():
                 self._judge(message, ctx)
             case TellWaits():
@@ -384,7 +399,19 @@ class EventPersister:
         row = self.tasks.get(back.task_instance_id)
         if row is None or row.dispatch_id != back.dispatch_id or row.state != T.DISPATCH:
             return
-        self._return_row(row, back.reason, ctx)
+        if back.reason == "quarantined":
+            self._fail_unbegun(row, ctx)
+        else:
+            self._return_row(row, back.reason, ctx)
+
+    def _fail_unbegun(self, row: TaskInstanceRow, ctx: Context) -> None:
+        """Its request crashes workers: no other one is to try it."""
+        assert row.worker is not None
+        ctx.tell("dispatcher", Ended(row.worker, row.dispatch_id))
+        row.state, row.reason, row.end_time = T.FAILURE, "quarantined", ctx.wall_ms
+        row.message = f"the request has crashed worker {row.worker} twice and was never begun"
+        self._record(row, E.RESULT, T.DISPATCH, ctx)
+        self._tell_ended(row, ctx)
 
     def _return_row(self, row: TaskInstanceRow, reason: str, ctx: Context) -> None:
         """Certainly never begun: eligible again, or killed if that was asked."""
@@ -454,16 +481,16 @@ class EventPersister:
 
     # --- callbacks ------------------------------------------------------------------------------
 
-    def _take_callback(self, callback: Callback, ctx: Context) -> None:
+    def _take_callback(self, callback: Callback, peer: bytes, sender: str, ctx: Context) -> None:
         task_instance_id = callback.task_instance_id
         row = self.tasks.get(task_instance_id)
         if task_instance_id in self.waiting:
-            self.waiting[task_instance_id].append(Waiting(callback, ctx))
+            self.waiting[task_instance_id].append(Waiting(callback, peer, sender))
         elif row is not None:
-            self._judge_callback(callback, row, ctx.peer, ctx.sender, ctx)
+            self._judge_callback(callback, row, peer, sender, ctx)
         else:
             self._load(task_instance_id, ctx)
-            self.waiting[task_instance_id].append(Waiting(callback, ctx))
+            self.waiting[task_instance_id].append(Waiting(callback, peer, sender))
 
     def _load(self, task_instance_id: int, ctx: Context) -> None:
         if task_instance_id not in self.waiting:
@@ -534,6 +561,8 @@ class EventPersister:
             kind: Any = TaskExecuteRunningAck
         else:
             kind = TaskExecuteResponseAck
+        if not peer:
+            return  # redelivered: its worker has been told long ago
         ack = kind(**ids(callback, callback.epoch), seq=callback.seq, outcome=outcome)
         ctx.send(peer, ack)
 
@@ -575,7 +604,9 @@ class EventPersister:
                 judgement = judge_missing(
                     TaskState(row.state),
                     same_boot=row.boot == judge.boot,
-                    known_journal=judge.known_journal,
+                    # While it was parked its worker may have had lives that nobody judged it by.
+                    known_journal=judge.known_journal
+                    and row.boot in (judge.boot, judge.former_boot),
                 )
                 self._apply_judgement(row, judgement, judge, ctx)
 
@@ -731,7 +762,7 @@ class EventPersister:
             if row is None:
                 self._bury(waiting.callback, waiting.sender, "unknown", ctx)
                 self._acknowledge(waiting.callback, "unknown", waiting.peer, ctx)
-            else:
+            elif not self._is_parked(row):
                 self._judge_callback(waiting.callback, row, waiting.peer, waiting.sender, ctx)
         for judging in list(self.judging.values()):
             reports = judging.loading.pop(task_instance_id, [])
@@ -740,9 +771,18 @@ class EventPersister:
                     self._bury(report, judging.judge.worker, "unknown", ctx)
                 if task_instance_id not in self.tasks:
                     verdict = "unknown" if row is None else "fenced"
+                    if row is not None and self._is_parked(row):
+                        verdict = "keep" if row.dispatch_id == report.dispatch_id else "fenced"
                     judging.verdicts.append(Verdict(task_instance_id, report.dispatch_id, verdict))
             if reports and not judging.loading:
                 self._conclude_judging(judging, ctx)
+
+    def _is_parked(self, row: TaskInstanceRow) -> bool:
+        """Loaded because it is not in memory, and yet live: its instance waits for a person.
+
+        What is said of it is not acknowledged, so the worker keeps it.
+        """
+        return TaskState(row.state) not in TASK_FINAL
 
     # --- writing --------------------------------------------------------------------------------
 
@@ -848,4 +888,8 @@ def _evidence(row: TaskInstanceRow) -> TaskAttempt:
 
 def _said(what: Any) -> str:
     """A message or row as JSON for people; bounded, whatever a peer put in."""
+    if isinstance(what, Callback):
+        body = msgspec.json.encode(what)
+        if len(body) <= SAID_BYTES_MAX:
+            return body.decode()
     return json.dumps({type(what).__name__: repr(what)[:2_000]})

@@ -21,6 +21,8 @@ from ...protocol.commands import (
     InstanceRead,
     InstanceWatch,
     KillTask,
+    LetterDrop,
+    LetterRetry,
     LogChunk,
     LogRead,
     Refused,
@@ -31,8 +33,10 @@ from ...protocol.commands import (
     WorkerOrder,
 )
 from ...protocol.commands import Intent as IntentCommand
-from ...protocol.rows import IntentRow
+from ...protocol.rows import DeadLetter, IntentRow
 from ..base import Boot, Context, Leave, Loaded, OnDisk, Queried, TellWhenOnDisk, Timer, Withdraw
+from ..suspects import Redelivered
+from . import letters
 from .messages import (
     Done,
     DrainAll,
@@ -48,6 +52,7 @@ from .messages import (
     StopWorkflow,
     TellStatus,
     TellWaits,
+    Unpark,
     WaitsSaid,
 )
 
@@ -62,9 +67,12 @@ LOG_WAIT_MS = 10_000
 #: How long the debug answer waits for workers; a node that is silent is left out.
 DEBUG_WAIT_MS = 1_000
 
+#: Why a master leaves that is to begin another life in the same process.
+AGAIN = "again"
+
 NOTHING_NEW: dict[str, Any] = {"instance": None, "counts": {}, "tasks": []}
 
-ClientIntent = Submit | Stop | KillTask | WorkerOrder
+ClientIntent = Submit | Stop | KillTask | WorkerOrder | LetterRetry | LetterDrop
 Inbox = (
     Boot
     | Timer
@@ -76,6 +84,9 @@ Inbox = (
     | Stop
     | WorkerOrder
     | KillTask
+    | LetterRetry
+    | LetterDrop
+    | Redelivered
     | Shutdown
     | StatusRead
     | InstanceRead
@@ -130,6 +141,7 @@ class Gateway:
         self.used_ms = 0
         self.live_instances: int | None = None  # not known before the recovery is through
         self.open: dict[str, Open] = {}
+        self.letters: dict[int, list[str]] = {}  # being loaded → requests about it
         self.watched: dict[int, int] = {}  # instance → open watches of it
         #: Instances with a `TellWhenOnDisk` under way → whether they were touched again since.
         self.touched: dict[int, bool] = {}
@@ -152,8 +164,11 @@ class Gateway:
                 self.live_instances, self.used_ms = message.count, ctx.now_ms
             case Timer(name="use"):
                 self._watch_use(ctx)
-            case Submit() | Stop() | KillTask() | WorkerOrder():
+            case Submit() | Stop() | KillTask() | WorkerOrder() | LetterRetry() | LetterDrop():
                 self._take_intent(message, ctx)
+            case Redelivered():
+                ctx.delete(DeadLetter, message.letter)
+                self.receive(message.command, ctx)  # type: ignore[arg-type]
             case (
                 Shutdown()
                 | StatusRead()
@@ -165,6 +180,8 @@ class Gateway:
                 | DebugRequest()
             ):
                 self._take(message, ctx)
+            case Loaded(name="letter"):
+                self._take_letter(message, ctx)
             case Loaded():
                 self._judge_intent(message, ctx)
             case Done():
@@ -184,10 +201,13 @@ class Gateway:
                 self._send_page(message.request_id, message.page, ctx)
             case Status():
                 masters = [{"id": self.master, "pid": self.pid, "endpoint": self.endpoint}]
-                page = {"masters": masters, "workers": message.workers}
-                self._reply(
-                    message.request_id, InstancePage(request_id=message.request_id, page=page), ctx
-                )
+                page = {
+                    "masters": masters,
+                    "workers": message.workers,
+                    "problem": _stall(ctx) if ctx.stalled_ms else None,
+                }
+                status = InstancePage(request_id=message.request_id, page=page)
+                self._reply(message.request_id, status, ctx)
             case Relayed():
                 self._count_relayed(message, ctx)
             case LogChunk() | DebugReply() | Refused():
@@ -215,11 +235,7 @@ class Gateway:
         if known is not None:
             self._refuse_reuse(intent.request_id, ctx)
         elif ctx.stalled_ms:
-            seconds = ctx.stalled_ms / 1000
-            text = (
-                f"the master could not write to its disk for {seconds:.1f} s; nothing is lost, "
-                "make room or mend the disk and try again"
-            )
+            text = f"{_stall(ctx)}; nothing is lost, make room or mend the disk and try again"
             self._refuse_now(intent, "storage_stalled", text, ctx)
         elif self.shutting_down:
             self._refuse_now(intent, "shutting_down", "the cluster is going down", ctx)
@@ -262,10 +278,37 @@ class Gateway:
                 order = StopWorkflow(request_id, request.workflow_instance_id)
             case KillTask():
                 order = KillNamed(request_id, request.workflow_instance_id, request.task)
+            case LetterRetry() | LetterDrop():
+                self.letters.setdefault(request.letter, []).append(request_id)
+                ctx.load("letter", request.letter)
+                return
             case WorkerOrder():
                 to = "registry"
                 order = OrderWorker(request_id, request.worker, request.order, request.slots)
         ctx.tell(to, order)
+
+    def _take_letter(self, loaded: Loaded, ctx: Context) -> None:
+        """What a person wants done with a dead letter."""
+        number = loaded.key[0]
+        row: DeadLetter | None = loaded.rows[0] if loaded.rows else None
+        for request_id in self.letters.pop(number, []):
+            opened = self.open.get(request_id)
+            if opened is None:
+                continue
+            drops = isinstance(opened.request, LetterDrop)
+            refusal = letters.refusal(number, row, drops)
+            if refusal is not None:
+                self._refuse(request_id, *refusal, ctx)
+                continue
+            assert row is not None
+            if drops or letters.is_instance(row):
+                ctx.delete(DeadLetter, number)
+            if row.key and row.workflow_instance_id:
+                ctx.tell("workflow_executor", Unpark(request_id, row.workflow_instance_id))
+                continue
+            if not drops:
+                ctx.tell(row.actor, letters.again(number, row))
+            self._answer_done(Done(request_id, {"letter": number}), ctx)
 
     def _answer_done(self, done: Done, ctx: Context) -> None:
         opened = self.open.get(done.request_id)
@@ -286,6 +329,8 @@ class Gateway:
         self._reply(done.request_id, Answer(request_id=done.request_id, result=done.result), ctx)
         if isinstance(opened.request, Shutdown):
             ctx.perform(Leave("shutdown"))
+        elif done.starts_anew:
+            ctx.perform(Leave(AGAIN))
 
     def _refuse_reuse(self, request_id: str, ctx: Context) -> None:
         text = f"request id {request_id} was used before for something else; use a new one"
@@ -335,13 +380,16 @@ class Gateway:
                 self._arm(ctx)
             case DebugRequest(kind="trace"):
                 ctx.query("trace", request_id, request.task_instance_id)
+            case DebugRequest(kind="dead-letters"):
+                ctx.query("dead_letters", request_id, min(max(request.limit, 1), LIST_LIMIT_MAX))
             case DebugRequest(kind="mailboxes"):
                 opened.rows = ctx.inspect()
                 opened.until_ms = ctx.now_ms + DEBUG_WAIT_MS
                 ctx.tell("registry", Relay(None, request))
                 self._arm(ctx)
             case DebugRequest():
-                text = f"there is no debug {request.kind[:40]!r}; there are mailboxes and trace"
+                kinds = "mailboxes, trace and dead-letters"
+                text = f"there is no debug {request.kind[:40]!r}; there are {kinds}"
                 self._refuse(request_id, 2, "usage", text, ctx)
 
     def _answer_query(self, answer: Queried, ctx: Context) -> None:
@@ -517,7 +565,7 @@ class Gateway:
             if not self.watched[number]:
                 del self.watched[number]
         self.used_ms = ctx.now_ms
-        if isinstance(reply, DebugReply):
+        if isinstance(reply, DebugReply) or isinstance(opened.request, StatusRead):
             ctx.send_now(opened.peer, reply)
         else:
             ctx.send(opened.peer, reply)
@@ -544,6 +592,12 @@ class Gateway:
         """Reveals no task state, so it need not wait for a commit that may never come."""
         refusal = Refused(request_id=request.request_id, exit_code=6, code=code, message=message)
         ctx.send_now(ctx.peer, refusal)
+
+
+def _stall(ctx: Context) -> str:
+    """Since when nothing can be written, and why."""
+    why = f" ({ctx.stalled_why})" if ctx.stalled_why else ""
+    return f"the master could not write to its disk for {ctx.stalled_ms / 1000:.1f} s{why}"
 
 
 def _not_found(request: Any) -> str:
@@ -576,7 +630,7 @@ def _asks(request: Any, query: str) -> bool:
         case LogRead():
             return query == "log_place"
         case _:
-            return query == "trace"
+            return query in ("trace", "dead_letters")
 
 
 def _is_news(request: InstanceWatch, document: dict[str, Any]) -> bool:

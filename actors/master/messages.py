@@ -54,11 +54,19 @@ class KillNamed(Message, frozen=True):
     task: str
 
 
+class Unpark(Message, frozen=True):
+    """gateway → workflow_executor: a person lets an instance go on that was left alone."""
+
+    request_id: str
+    workflow_instance_id: int
+
+
 class Done(Message, frozen=True):
     """→ gateway: the request is carried out in this turn."""
 
     request_id: str
     result: dict[str, Any]
+    starts_anew: bool = False  # the rows say more than this life knows: the master begins another
 
 
 class NotDone(Message, frozen=True):
@@ -348,6 +356,7 @@ class Judge(Message, frozen=True):
     known_journal: bool  # journal and kernel boot are those of the last registration
     judge_missing: bool  # the first listing of this boot under this epoch
     attempts: list[AttemptReport]
+    former_boot: str = ""  # of the last registration
 
 
 class Verdicts(Message, frozen=True):

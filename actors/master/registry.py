@@ -159,6 +159,7 @@ class Registry:
                 and known.row.kernel_boot == register.kernel_boot,
                 is_new,
                 register.attempts,
+                known.row.boot,
             ),
         )
 

@@ -49,6 +49,7 @@ from .messages import (
     StartWorkflow,
     StopWorkflow,
     TaskEnded,
+    Unpark,
 )
 from .requests import already_ended, retry_wait_ms
 from .version import Version
@@ -68,7 +69,24 @@ class Advance(Message, frozen=True):
     workflow_instance_id: int
 
 
-Inbox = Boot | Loaded | Timer | StartWorkflow | StopWorkflow | KillNamed | TaskEnded | Advance
+class Resume(Message, frozen=True):
+    """To oneself, at the recovery's end: go on with this instance."""
+
+    workflow_instance_id: int
+
+
+Inbox = (
+    Boot
+    | Loaded
+    | Timer
+    | StartWorkflow
+    | StopWorkflow
+    | KillNamed
+    | Unpark
+    | TaskEnded
+    | Advance
+    | Resume
+)
 
 
 class Live:
@@ -122,6 +140,7 @@ class WorkflowExecutor:
         self.versions: WeakValueDictionary[str, Version] = WeakValueDictionary()  # by digest
         self.stops: dict[int, list[str]] = {}  # instance being loaded → request ids of stops
         self.kills: dict[tuple[int, str], list[str]] = {}  # the same of kills, by instance and task
+        self.unparks: dict[int, list[str]] = {}  # the same of those who let it go on
         self.recovering: deque[Live] = deque()
         self.more_to_recover = 0  # id to go on from
         self.limits = Deadlines("limit")  # by instance id: when its time is over
@@ -134,7 +153,7 @@ class WorkflowExecutor:
         """See the module's docstring."""
         match message:
             case Boot():
-                ctx.load("live_instances", 0, RECOVER_INSTANCES)
+                self._load_instances(0, ctx)
             case Loaded(name="live_instances"):
                 self._recover_instances(message, ctx)
             case Loaded(name="tasks_of"):
@@ -143,12 +162,16 @@ class WorkflowExecutor:
                 self._refuse_kills(message, ctx)
             case Loaded():
                 self._stop_ended(message, ctx)
+                self._unpark_loaded(message, ctx)
             case StartWorkflow():
                 self._start(message, ctx)
             case StopWorkflow():
                 self._stop(message, ctx)
             case KillNamed():
                 self._kill(message, ctx)
+            case Unpark():
+                self.unparks.setdefault(message.workflow_instance_id, []).append(message.request_id)
+                ctx.load("instance", message.workflow_instance_id)
             case TaskEnded():
                 self._take_end(message, ctx)
             case Advance():
@@ -159,6 +182,8 @@ class WorkflowExecutor:
             case Timer():
                 for workflow_instance_id in self.limits.take(SLICE, ctx):
                     self._end_of_time(self.live[workflow_instance_id], ctx)
+            case Resume():
+                self._resume(self.live[message.workflow_instance_id], ctx)
             case _:
                 assert_never(message)
 
@@ -227,6 +252,9 @@ class WorkflowExecutor:
 
     def _stop(self, stop: StopWorkflow, ctx: Context) -> None:
         live = self.live.get(stop.workflow_instance_id)
+        if stop.workflow_instance_id in ctx.parked:
+            self._refuse_parked(stop.request_id, stop.workflow_instance_id, ctx)
+            return
         if live is None:
             self.stops.setdefault(stop.workflow_instance_id, []).append(stop.request_id)
             ctx.load("instance", stop.workflow_instance_id)
@@ -254,6 +282,9 @@ class WorkflowExecutor:
         """One task, whether it has had its turn or not; what is below it will never run."""
         number, name = kill.workflow_instance_id, kill.task
         live = self.live.get(number)
+        if number in ctx.parked:
+            self._refuse_parked(kill.request_id, number, ctx)
+            return
         if live is None:
             self.kills.setdefault((number, name), []).append(kill.request_id)
             ctx.load("task_named", number, name)
@@ -300,6 +331,23 @@ class WorkflowExecutor:
         ctx.tell("gateway", InstanceTouched(row.id))
         if fails:
             self._halt(live, "timeout", ctx)
+
+    def _refuse_parked(self, request_id: str, number: int, ctx: Context) -> None:
+        text = (
+            f"workflow instance {number} is left alone because it crashed the master; "
+            "see `stenella debug dead-letters`, and let it go on by its retry first"
+        )
+        ctx.tell("gateway", NotDone(request_id, 6, "needs_attention", text))
+
+    def _unpark_loaded(self, loaded: Loaded, ctx: Context) -> None:
+        """It is not taken up here: the next life recovers it with everything else, and judges."""
+        for request_id in self.unparks.pop(loaded.key[0], []):
+            for row in loaded.rows:
+                if row.attention:
+                    row.attention = ""
+                    ctx.write(row)
+            done = {"workflow_instance_id": loaded.key[0]}
+            ctx.tell("gateway", Done(request_id, done, starts_anew=True))
 
     def _halt(self, live: Live, reason: str, ctx: Context) -> None:
         """Nothing new starts, and what lives is killed."""
@@ -417,6 +465,9 @@ class WorkflowExecutor:
 
     # --- recovery -------------------------------------------------------------------------------
 
+    def _load_instances(self, after: int, ctx: Context) -> None:
+        ctx.load("live_instances", after, 1 if ctx.is_careful else RECOVER_INSTANCES)
+
     def _recover_instances(self, loaded: Loaded, ctx: Context) -> None:
         for row, body in loaded.rows:
             assert row.state not in WORKFLOW_FINAL
@@ -432,12 +483,12 @@ class WorkflowExecutor:
         if self.recovering:
             ctx.load("tasks_of", self.recovering[0].row.id, 0, RECOVER_TASKS)
         elif self.more_to_recover:
-            ctx.load("live_instances", self.more_to_recover, RECOVER_INSTANCES)
+            self._load_instances(self.more_to_recover, ctx)
         else:
             ctx.tell("registry", RecoverWorkers())
             ctx.tell("gateway", LiveInstances(len(self.live)))
-            for live in list(self.live.values()):
-                self._resume(live, ctx)
+            for number in self.live:
+                ctx.tell("workflow_executor", Resume(number))
 
     def _recover_tasks(self, loaded: Loaded, ctx: Context) -> None:
         live = self.recovering[0]

@@ -41,6 +41,9 @@ Inbox = (
 )
 Callback = TaskExecuteRunning | TaskExecuteResponse
 
+#: The master has it for good: applied, or kept for a person to look at (DESIGN section 4, poison).
+TAKEN = ("ok", "quarantined")
+
 _callbacks = msgspec.msgpack.Decoder(Callback)
 
 
@@ -137,7 +140,7 @@ class CallbackSender:
         callback = outbox.unacknowledged.get(ack.seq)
         if callback is not None and callback.epoch != ack.epoch:
             return
-        if ack.outcome != "ok":
+        if ack.outcome not in TAKEN:
             self._forget(ack.dispatch_id, ctx)
             ctx.tell("executor", Fenced(ack.dispatch_id))
             return

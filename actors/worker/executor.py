@@ -70,6 +70,9 @@ PREPARING_MS = 200
 #: How often it is told that something cannot be killed, while it lasts: no answer tells us that
 #: the master knows, and people need not know it sooner.
 STUCK_REPEAT_MS = 10_000
+#: For the master to take the last results of a drain; what it does not take is in the journal and
+#: is told by the next life (of an instance that NEEDS_ATTENTION nothing is taken).
+UNHEARD_MS = 10_000
 
 Inbox = (
     Boot
@@ -656,7 +659,8 @@ class Executor:
         drain = self.drain
         assert drain is not None
         running = [a for a in self.attempts.values() if a.row.phase != "ended"]
-        if not self.attempts or (drain.keep and len(running) == len(self.attempts)):
+        unheard = not running and ctx.now_ms >= self.drain_until_ms + UNHEARD_MS
+        if not self.attempts or unheard or (drain.keep and len(running) == len(self.attempts)):
             ctx.tell("membership", Drained())
             return
         if ctx.now_ms >= self.drain_until_ms and not drain.keep:

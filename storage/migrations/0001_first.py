@@ -84,6 +84,7 @@ class WorkflowInstance(Table):
     priority = BigIntegerField()
     timeout_at = BigIntegerField()
     warned_at = BigIntegerField(null=True)
+    attention = TextField()
 
 
 WorkflowInstance.add_index(
@@ -198,6 +199,8 @@ class DeadLetter(Table):
     sender = TextField()
     reason = TextField()
     body = TextField()
+    key = TextField()
+    workflow_instance_id = BigIntegerField()
 
 
 TABLES = (

@@ -277,6 +277,7 @@ def judge(*attempts: AttemptReport, **fields: Any) -> Judge:
         "boot": "b1",
         "known_journal": True,
         "judge_missing": True,
+        "former_boot": "b1",
         "attempts": list(attempts),
     }
     return Judge(**given | fields)

@@ -23,6 +23,9 @@ class Recorder:
         self.peer = b""
         self.sender = ""
         self.stalled_ms = 0
+        self.stalled_why = ""
+        self.is_careful = False
+        self.parked: set[int] = set()
         self.counters = Counters()
         self.asked: list[Asked] = []
 

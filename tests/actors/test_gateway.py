@@ -242,10 +242,11 @@ def test_the_status_names_this_master_and_the_registrys_workers() -> None:
 
     asked = ctx.give(made, StatusRead(request_id="r"), CLIENT)
     assert asked == [("tell", "registry", TellStatus("r"))]
-    [page] = of(ctx.give(made, Status("r", [{"id": "w1"}])), "send")
+    [page] = of(ctx.give(made, Status("r", [{"id": "w1"}])), "send_now")
     assert page.page == {
         "masters": [{"id": 1, "pid": 42, "endpoint": "tcp://here"}],
         "workers": [{"id": "w1"}],
+        "problem": None,
     }
 
 

@@ -103,6 +103,7 @@ class Cluster:
             "params": {},
             "dry_run": False,
             "warned_at": None,
+            "attention": None,
             "start_time": START_S,
             "end_time": None if self.state() == "RUNNING_EXECUTION" else START_S + 1,
         }

@@ -40,6 +40,10 @@ bench spawn
 bench workflows
 completion
 config show
+debug dead-letters drop
+debug dead-letters list
+debug dead-letters retry
+debug dead-letters show
 debug mailboxes
 debug trace
 down

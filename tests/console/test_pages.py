@@ -53,7 +53,7 @@ def test_a_trace_fits_and_has_milliseconds() -> None:
 def test_a_status_without_workers_says_so() -> None:
     master = {"id": 1, "pid": 9, "endpoint": "tcp://127.0.0.1:5000"}
 
-    lines = pages.status({"masters": [master], "workers": []})
+    lines = pages.status({"masters": [master], "workers": [], "problem": None})
 
     assert lines[1].split() == ["1", "9", "tcp://127.0.0.1:5000"]
     assert lines[-1] == "no worker has registered yet"

@@ -8,6 +8,7 @@ from typing import Any
 from stenella.actors.base import Actor, Boot, Context
 from stenella.actors.turn import Turn
 
+from .poison import Poison
 from .story import Violation
 
 #: It sends itself the rest of long work, which waits like what was offered.
@@ -19,8 +20,9 @@ TURN_MESSAGES_MAX = 5_000
 class Counted:
     """An actor, and how much it received."""
 
-    def __init__(self, actor: Actor) -> None:
+    def __init__(self, actor: Actor, poison: Poison) -> None:
         self.actor = actor
+        self.poison = poison
         self.received = 0
         self.waiting: dict[int, Any] = {}  # offered and not yet received, by identity
         self.refused = 0
@@ -33,6 +35,7 @@ class Counted:
         if self.this_turn > TURN_MESSAGES_MAX:
             raise Violation("a turn ends", f"{message} is one of {self.this_turn} in one turn")
         self.waiting.pop(-1 if isinstance(message, Boot) else id(message), None)
+        self.poison.strike(self.actor, message)
         self.actor.receive(message, ctx)
 
     def held(self) -> int:
@@ -43,8 +46,8 @@ class Counted:
 class Mailboxes:
     """The counted actors of one life of a node."""
 
-    def __init__(self, actors: dict[str, Actor]) -> None:
-        self.counted = {name: Counted(actor) for name, actor in actors.items()}
+    def __init__(self, actors: dict[str, Actor], poison: Poison) -> None:
+        self.counted = {name: Counted(actor, poison) for name, actor in actors.items()}
         self.boots = len(actors)
 
     @property

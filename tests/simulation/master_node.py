@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from stenella.actors import roles
 from stenella.actors.base import Leave, PeerLost, WardenGone, WatchWarden, Withdraw
 from stenella.actors.roles import MASTER_ROUTES
+from stenella.actors.suspects import Suspicion, letter, redeliveries
 from stenella.protocol.codec import CommandDecoder
 from stenella.protocol.commands import FromClient, FromWorker
 from stenella.protocol.rows import Batch
@@ -35,11 +37,11 @@ def empty_database() -> bytes:
     return image
 
 
-def fresh_journal() -> Journal:
-    """The product's journal, over a copy of the empty database in memory."""
+def fresh_journal(kind: type[Journal]) -> Journal:
+    """A journal, the product's unless a bug is planted, over a copy of the empty database."""
     connection = sqlite3.connect(":memory:", isolation_level=None)
     connection.deserialize(empty_database())
-    return Journal(connection, None)
+    return kind(connection, None)
 
 
 class MasterNode(Node):
@@ -47,7 +49,7 @@ class MasterNode(Node):
 
     def __init__(self, world: "World") -> None:
         super().__init__(world, "master")
-        self.journal = fresh_journal()
+        self.journal = fresh_journal(world.parts.journal)
         self.queries = Queries(self.journal.connection)
         self.watching: dict[str, WatchWarden] = {}
 
@@ -66,8 +68,27 @@ class MasterNode(Node):
             failover_max=FAILOVER_MAX,
         )
         actors["dispatcher"].age_ms = self.world.options.age_ms  # type: ignore[attr-defined]
-        counters = msgspec.structs.replace(started.counters)
-        self.rise(actors, commit_no=started.commit_no, counters=counters, recovering=True)
+        guilty = self.world.parts.convicted(self.suspects)
+        self.journal.quarantine([letter(suspect, self.wall_ms()) for suspect in guilty])
+        keys = [suspect.key for suspect in guilty]
+        self.suspects = [s for s in self.suspects if s.key not in keys]
+        self.rise(
+            actors,
+            commit_no=started.commit_no,
+            counters=msgspec.structs.replace(started.counters),
+            recovering=True,
+            suspicion=Suspicion(
+                [suspect.key for suspect in self.suspects],
+                *self.journal.quarantined(),
+                instance_of=roles.task_owner(actors),
+            ),
+            redeliver=redeliveries(self.journal.to_redeliver()),
+        )
+
+    def letters(self) -> list[int]:
+        """Dead letters of poison."""
+        rows = self.journal.connection.execute("SELECT id FROM dead_letter WHERE key != ''")
+        return [number for (number,) in rows]
 
     def gone(self) -> None:
         """Its connections break."""
@@ -91,6 +112,10 @@ class MasterNode(Node):
         self.journal.commit(batch)
         self.world.checkers.on_master_commit()
 
+    def reconnect(self) -> None:
+        """After a lost answer."""
+        self.journal.reconnect()
+
     def load(self, name: str, key: tuple[Any, ...]) -> list[Any]:
         """Rows for an actor."""
         return self.journal.load(name, key)
@@ -100,8 +125,9 @@ class MasterNode(Node):
         return self.queries.ask(name, key)
 
     def post(self, peer: bytes, body: bytes) -> None:
-        """To a worker's or a client's connection."""
-        self.world.network.to_guest(peer, body)
+        """To a worker's or a client's connection; to nobody if nobody asked."""
+        if peer:
+            self.world.network.to_guest(peer, body)
 
     def perform(self, actor: str, effect: Any) -> None:
         """The effects that only a master has."""

@@ -9,6 +9,7 @@ from math import ceil
 from typing import TYPE_CHECKING, Any
 
 from stenella.actors.base import Actor, Loaded, OnDisk, Queried, TellWhenOnDisk
+from stenella.actors.suspects import FORGIVE_MS, Suspect, quarantine_answer
 from stenella.actors.turn import Limits, Load, Perform, Query, Released, Send, Turn
 from stenella.protocol.codec import CommandDecoder, decode_header, encode_frames
 from stenella.protocol.commands import (
@@ -22,6 +23,7 @@ from stenella.protocol.rows import Batch, CommitFinal
 
 from .mailboxes import Mailboxes
 from .os_process import Crash, OsProcess
+from .poison import Poisoned
 from .story import Violation
 
 if TYPE_CHECKING:
@@ -48,6 +50,7 @@ class Node(OsProcess):
         self.turn: Turn | None = None
         self.mailboxes: Mailboxes | None = None
         self.disk_full_until_ms = 0
+        self.suspects: list[Suspect] = []  # the file that outlives its lives
         self.jobs: deque[Batch | Load] = deque()
         self.working = False
         self.stalled_until_ms = 0
@@ -70,6 +73,9 @@ class Node(OsProcess):
         """Write a batch."""
         raise NotImplementedError
 
+    def reconnect(self) -> None:
+        """Nothing an old connection believed counts any more."""
+
     def load(self, name: str, key: tuple[Any, ...]) -> list[Any]:
         """Read rows."""
         raise NotImplementedError
@@ -91,7 +97,7 @@ class Node(OsProcess):
     def rise(self, actors: dict[str, Actor], **numbers: Any) -> None:
         """Begin to live with these actors."""
         options = self.world.options
-        self.mailboxes = Mailboxes(actors)
+        self.mailboxes = Mailboxes(actors, self.world.poison)
         limits = Limits(options.turn_messages, options.mailbox_max, options.ahead_bytes)
         self.turn = self.world.parts.turn(self.name, self.mailboxes.actors, limits, **numbers)
         self.mailboxes.watch(self.turn)
@@ -100,7 +106,14 @@ class Node(OsProcess):
         self.jobs, self.working, self.stalled_until_ms = deque(), False, 0
         self.cycling, self.alarm_ms, self.idle_cycles = False, None, 0
         self.note("starts", f"life {self.life}")
+        self.later(FORGIVE_MS, self._acquit)
         self.wake()
+
+    def _acquit(self) -> None:
+        """A life that was long enough clears whoever was suspected once."""
+        assert self.turn is not None
+        guilty = self.turn.suspicion.quarantined
+        self.suspects = [s for s in self.suspects if s.key in guilty]
 
     def new_boot(self) -> str:
         """A name for this life."""
@@ -186,6 +199,9 @@ class Node(OsProcess):
         for command in good:
             size = len(body) // len(good)
             why_not = self.take(routes[type(command)], command, peer, sender, size)
+            answer = quarantine_answer(command) if why_not == "quarantined" else None
+            if answer is not None:
+                self.later(0, lambda answer=answer: self._send(peer, [answer]))  # type: ignore[misc]
             if why_not == "busy" and isinstance(command, Request):
                 refusal = Refused(
                     request_id=command.request_id, exit_code=6, code="busy", message=""
@@ -223,7 +239,12 @@ class Node(OsProcess):
         self.cycling = False
         handled = self.mailboxes.handled
         self.world.checkers.on_think(self)
-        self._act(self.turn.think(self.now_ms(), self.wall_ms()))
+        try:
+            at_once = self.turn.think(self.now_ms(), self.wall_ms())
+        except Poisoned as poison:
+            self.suspects += self.turn.blame()
+            raise Crash(f"poisoned by {poison}") from None
+        self._act(at_once)
         self._form()
         self._act(self.turn.release())
         self.mailboxes.check()
@@ -314,8 +335,10 @@ class Node(OsProcess):
         stalled_until_ms = max(self.stalled_until_ms, self.disk_full_until_ms)
         stalled = self.world.now_ms < stalled_until_ms and not self.world.healing
         if unknown and not stalled:
-            self._commit(batch)
-            self.gap("the commit is said to have failed")
+            if self.world.random.random() < 0.5:
+                self._commit(batch)
+            self.gap("the commit's answer is lost")
+            self.reconnect()
         if unknown or stalled:
             self.turn.failed(self.now_ms())
             self.note("stalls")

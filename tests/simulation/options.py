@@ -108,9 +108,10 @@ class Options:
     commit_ms_max: int = 2
     commit_slow: float = 0.0  # commits that take seconds
     commit_stall: float = 0.0  # commits that fail for a while
-    commit_unknown: float = 0.0  # commits that succeed and say they have not
+    commit_unknown: float = 0.0  # commits whose answer is lost, whether they succeeded or not
     commit_final: float = 0.0  # commits after which the node must end
     disk_full_ms: int = 0  # interval
+    crasher: str = ""  # what crashes whoever receives it, of one instance (poison.py)
     cycle_ms_max: int = 1
     file_ms_max: int = 5
     clock_offset_ms_max: int = 0
@@ -233,4 +234,7 @@ DRAWN: dict[str, Draw] = {
 def draw(seed: int, **fixed: Any) -> Options:
     """The options of a seed; what is ``fixed`` is not drawn."""
     drawn = {name: of(Random(f"{seed}.{name}")) for name, of in DRAWN.items()}
-    return Options(seed=seed, **drawn | fixed)
+    options = Options(seed=seed, **drawn | fixed)
+    if options.crasher:  # what is parked is told again and again, and must find room beside others
+        options = replace(options, mailbox_max=max(options.mailbox_max, 50))
+    return options

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 
 from stenella.actors import roles
 from stenella.actors.base import Actor
+from stenella.actors.suspects import Suspect, convicted
 from stenella.actors.turn import Turn
 from stenella.actors.worker.warden import Warden
+from stenella.storage.journal import Journal
 
 
 def same(actors: dict[str, Actor]) -> dict[str, Actor]:
@@ -19,6 +21,8 @@ class Parts:
     """The product's own, unless a test plants another."""
 
     turn: type[Turn] = Turn
+    journal: type[Journal] = Journal
+    convicted: Callable[[list[Suspect]], list[Suspect]] = convicted
     warden: type[Warden] = Warden
     master_actors: Callable[..., dict[str, Actor]] = roles.master_actors
     worker_actors: Callable[..., dict[str, Actor]] = roles.worker_actors

@@ -23,6 +23,7 @@ from .bugs import (
 from .bugs import master as in_master
 from .bugs import worker as in_worker
 from .parts import Parts
+from .planted_crashes import PLANTED_CRASHES
 from .planted_kills import PLANTED_KILLS
 from .planted_leases import PLANTED_LEASES
 from .planted_time import PLANTED_TIME
@@ -196,4 +197,5 @@ PLANTED = [
     ),
     *PLANTED_TIME,
     *PLANTED_LEASES,
+    *PLANTED_CRASHES,
 ]

@@ -17,6 +17,7 @@ from stenella.workflow.graph import Graph
 
 from .fold import Control, control, fold
 from .limits import Limits
+from .poison import NUMBER as POISONOUS
 from .queue_order import QueueOrder
 from .said import FAILOVER_MAX, Said
 from .staff import Staff
@@ -62,6 +63,7 @@ class Rows:
         self.lives: dict[str, int] = {}  # worker → of its row
         self.acknowledged: dict[int, str] = {}
         self.new_events: list[Fields] = []  # of the last commit
+        self.parked: dict[int, None] = {}  # instances that were, once
         self.just_ended: list[Fields] = []  # instances that became final in the last commit
         self.staff = Staff(self)
         self.waits = Waits(world)
@@ -130,6 +132,7 @@ class Rows:
                 self._check_row(old, row, events.pop(number, []), instances, stopped, failed)
         for number in events:
             raise Violation("I3 an event for each change", f"{events[number]}", number)
+        self.parked |= {n: None for n, row in instances.items() if row["attention"]}
         self._check_instances(instances)
         for event in new:
             self.limits.look(Event(event["event"]), event)
@@ -138,6 +141,15 @@ class Rows:
         self.new_events = new
         for worker, latest in self.staff.before.items():
             self.lives[worker] = int(latest["boot"].split("-")[-2])
+
+    def unrest_beside_poison(self) -> tuple[str, int] | None:
+        """A live instance that is not the poisonous one; nobody else is to be left alone."""
+        for number, row in self.instances.items():
+            if number != POISONOUS and row["attention"]:
+                raise Violation("only poison is parked", f"{row}")
+            if number != POISONOUS and row["state"] not in WORKFLOW_FINAL:
+                return f"instance {number} is live beside poison", 0
+        return None
 
     def _ends_on_failure(self, instance: Fields) -> bool:
         """Whether a committed failure keeps new tasks from starting (I24)."""
@@ -200,7 +212,8 @@ class Rows:
         """A dry run succeeds without RUNNING, in no time; it never fails by itself."""
         ran = any(event["event"] == E.RUNNING for event in events)
         took = row["state"] == T.SUCCESS and row["start_time"] != row["end_time"]
-        if ran or took or row["state"] == T.FAILURE:
+        failed = row["state"] == T.FAILURE and row["reason"] != "quarantined"
+        if ran or took or failed:
             raise Violation("§6 a dry run is a success of no length", f"{row}", row["id"])
 
     def _succeeded(self, parent: Fields | None) -> bool:

@@ -71,7 +71,12 @@ class Staff:
         """I28; what ran when the number fell goes on, and nothing comes to it."""
         rows = self.rows.tasks.values()
         held = [r for r in rows if r["worker"] == worker and r["state"] in TASK_COUNTS_AS_RUNNING]
-        live = [row for row in held if row["type"] not in INSTANT_TYPES]
+        parked = self.rows.parked  # their worker refuses by itself
+        live = [
+            row
+            for row in held
+            if row["type"] not in INSTANT_TYPES and row["workflow_instance_id"] not in parked
+        ]
         most = max(slots_of(now[worker]), slots_of(self.before.get(worker, now[worker])))
         if len(live) > most:
             text = f"{worker} has {len(live)} of {most} after {event}"

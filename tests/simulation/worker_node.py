@@ -21,6 +21,7 @@ from stenella.actors.base import (
     WardenSaid,
 )
 from stenella.actors.roles import MASTER_PEER, WORKER_ROUTES
+from stenella.actors.suspects import Suspicion
 from stenella.actors.worker.identity import Identity
 from stenella.protocol.codec import CommandDecoder
 from stenella.protocol.commands import TaskExecuteRequest, ToWorker
@@ -96,7 +97,9 @@ class WorkerNode(Node):
             kill_grace_ms=self.world.options.kill_grace_ms,
             processes_max=PROCESSES_MAX,
         )
-        self.rise(actors)
+        guilty = [suspect.key for suspect in self.world.parts.convicted(self.suspects)]
+        former = [s.key for s in self.suspects if s.key not in guilty]
+        self.rise(actors, suspicion=Suspicion(former, guilty))
         self.measure(self.no_disk)
         self.line = WardenLine(self, boot, node.life)
         self.line.connect()

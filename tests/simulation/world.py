@@ -19,6 +19,7 @@ from .network import Network
 from .node import HEARTBEAT_MS
 from .options import Options
 from .parts import Parts
+from .poison import Poison
 from .story import Trace, Violation
 from .twin import Twin
 from .worker_node import WorkerNode
@@ -47,6 +48,7 @@ class World:
         self.trace = Trace()
         self.healing = False
         self.healed_ms: int | None = None  # when the faults have ended
+        self.poison = Poison(self)
         self.network = Network(self)
         self.checkers = Checkers(self)
         self.master = MasterNode(self)
@@ -141,15 +143,28 @@ class World:
 
     def finish(self) -> None:
         """Everything ends, and then everything works."""
+        if self.poison.kind:
+            self.live_with_poison()
         self.run_until_quiet()
         self.clients[0].probe(sum(worker.slots for worker in self.present))
         self.run_until_quiet()
         self.checkers.at_end()
 
+    def live_with_poison(self) -> None:
+        """Everything else ends while there is poison about; cured, what waited goes on."""
+        self.run_until(self.checkers.rows.unrest_beside_poison)
+        self.poison.cure()
+        for letter in self.master.letters():
+            self.clients[0].retry_letter(letter)
+
     def run_until_quiet(self) -> None:
         """Raises `Violation` where something has not ended in time."""
+        self.run_until(self.checkers.unrest)
+
+    def run_until(self, look: Callable[[], tuple[str, int] | None]) -> None:
+        """Until ``look`` finds nothing that has not ended."""
         deadline_ms = self.now_ms + HEAL_MS_MAX
-        while unrest := self.checkers.unrest() or self.checkers.leftover():
+        while unrest := look():
             if self.now_ms >= deadline_ms:
                 what, task_instance_id = unrest
                 text = f"not within {HEAL_MS_MAX} ms: {what}"

@@ -38,6 +38,7 @@ UNLIMITED = {
     "priority": "medium",
     "timeout_at": None,
     "warned_at": None,
+    "attention": None,
 }
 
 
@@ -347,9 +348,11 @@ def test_dead_letters_come_newest_first(store: Store) -> None:
 
     letters = store.queries.dead_letters(2)
 
+    common = {"at": AT, "actor": "a", "sender": "s", "body": {"x": 1}}
+    common |= {"workflow_instance_id": None, "quarantined": False}
     assert letters == [
-        {"id": 3, "at": AT, "actor": "a", "sender": "s", "reason": "third", "body": {"x": 1}},
-        {"id": 2, "at": AT, "actor": "a", "sender": "s", "reason": "second", "body": {"x": 1}},
+        {"id": 3, "reason": "third"} | common,
+        {"id": 2, "reason": "second"} | common,
     ]
 
 
