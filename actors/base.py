@@ -187,6 +187,7 @@ class LogPage(msgspec.Struct, frozen=True):
     data: bytes
     size: int
     exists: bool
+    offset: int  # where ``data`` begins: later than asked for where something is not kept
 
 
 # --- what actors ask of it ----------------------------------------------------------------------

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from ..home.logs import gap_line
 from ..protocol.codec import digest
 from ..protocol.commands import (
     Answer,
@@ -192,11 +193,13 @@ class Instance:
         ids = [row["task_instance_id"] for row in tasks if row["name"] == task]
         if not ids or ids[0] is None:
             raise NotFound(f"workflow instance {self.id} has no task {task!r} that began")
-        data = bytearray()
+        data, offset = bytearray(), 0
         while True:
-            page = self._client.log_page(ids[0], attempt, len(data))
+            page = self._client.log_page(ids[0], attempt, offset)
+            data += gap_line(page.offset - offset) if page.offset > offset else b""
             data += page.data
-            if not page.data or len(data) >= page.size:
+            offset = page.offset + len(page.data)
+            if not page.data or offset >= page.size:
                 return data.decode("utf-8", errors="replace")
 
 

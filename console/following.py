@@ -92,8 +92,8 @@ class Follower:
                 if followed.log is not None and followed.tail is not None:
                     followed.offset = tail_offset(followed.log, followed.tail)
             if followed.log is not None:
-                for chunk in pieces(followed.log, followed.offset):
-                    followed.offset += len(chunk)
+                for behind, chunk in pieces(followed.log, followed.offset):
+                    followed.offset = behind
                     self._output.write(followed.task, followed.attempt, chunk)
             if followed.is_over:
                 del self._followed[key]

@@ -21,7 +21,6 @@ Result = TypeVar("Result")
 #: How long a cluster may take to answer a reading before the home's files do.
 LIMIT_S = 5.0
 NEWEST = 50  # instances that are looked at for one that waits for a cluster
-CHUNK_BYTES = 256 * 1024
 #: The end of a log that people are shown without asking for it.
 TAIL_BYTES = 16 * 1024
 LINE_BYTES = 4 * 1024  # the end that is looked at for one line

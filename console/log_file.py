@@ -9,8 +9,9 @@ from typing import Protocol
 
 from ..client.reads import Reads
 from ..home.layout import Home
-from ..protocol.errors import NotFound, RefusedInState
-from .history import CHUNK_BYTES, find_log
+from ..home.logs import CHUNK_BYTES, Page, gap_line, read_page
+from ..protocol.errors import NotAllowed, NotFound, RefusedInState
+from .history import find_log
 
 #: What is looked at for the beginning of the last lines, from the end backwards.
 TAIL_STEP_BYTES = 64 * 1024
@@ -23,7 +24,8 @@ class LogFile(Protocol):
 
     def size(self) -> int: ...
 
-    def read(self, offset: int, limit: int) -> bytes: ...
+    def read(self, offset: int, limit: int) -> Page:
+        """Some bytes from ``offset`` on, or from behind what is not kept there; none at the end."""
 
 
 class LocalLog:
@@ -35,10 +37,11 @@ class LocalLog:
     def size(self) -> int:
         return self._path.stat().st_size
 
-    def read(self, offset: int, limit: int) -> bytes:
-        with self._path.open("rb") as file:
-            file.seek(offset)
-            return file.read(limit)
+    def read(self, offset: int, limit: int) -> Page:
+        try:
+            return read_page(self._path, offset, limit)
+        except OSError as error:
+            raise NotAllowed(f"the log {self._path} cannot be read: {error.strerror}") from error
 
 
 class RemoteLog:
@@ -52,10 +55,9 @@ class RemoteLog:
     def size(self) -> int:
         return self._client.log_page(self._task_instance_id, self._attempt, 0, limit=1).size
 
-    def read(self, offset: int, limit: int) -> bytes:
-        return self._client.log_page(
-            self._task_instance_id, self._attempt, offset, limit=limit
-        ).data
+    def read(self, offset: int, limit: int) -> Page:
+        page = self._client.log_page(self._task_instance_id, self._attempt, offset, limit=limit)
+        return Page(page.offset, page.data, page.size)
 
 
 def open_log(
@@ -79,11 +81,15 @@ def open_log(
     return remote
 
 
-def pieces(log: LogFile, offset: int) -> Iterator[bytes]:
-    """What is there now, from ``offset`` on."""
-    while chunk := log.read(offset, CHUNK_BYTES):
-        yield chunk
-        offset += len(chunk)
+def pieces(log: LogFile, offset: int) -> Iterator[tuple[int, bytes]]:
+    """What is there now, from ``offset`` on, each piece with the offset behind it; a line stands
+    for what is not kept.
+    """
+    while (page := log.read(offset, CHUNK_BYTES)).data:
+        if page.offset > offset:
+            yield page.offset, gap_line(page.offset - offset)
+        offset = page.offset + len(page.data)
+        yield offset, page.data
 
 
 def tail_offset(log: LogFile, lines: int) -> int:
@@ -94,7 +100,10 @@ def tail_offset(log: LogFile, lines: int) -> int:
         return end
     while start > max(0, end - TAIL_BYTES_MAX):
         step = min(TAIL_STEP_BYTES, start)
-        chunk = log.read(start - step, step)
+        page = log.read(start - step, step)
+        chunk = page.data
+        if page.offset + len(chunk) != start:
+            return start  # what is not kept begins here
         position = len(chunk)
         if first and chunk.endswith(b"\n"):
             position -= 1  # it ends the last line and begins none
@@ -102,6 +111,8 @@ def tail_offset(log: LogFile, lines: int) -> int:
         while (position := chunk.rfind(b"\n", 0, position)) >= 0:
             wanted -= 1
             if wanted == 0:
-                return start - step + position + 1
+                return page.offset + position + 1
+        if page.offset > start - step:
+            return page.offset
         start -= step
     return start

@@ -115,7 +115,8 @@ class _Texts:
         log = open_log(self._home, client, self._document["workflow_instance_id"], number, attempt)
         if log is not None:
             offset = 0 if self._tail is None else tail_offset(log, self._tail)
-            yield from pieces(log, offset)
+            for _behind, piece in pieces(log, offset):
+                yield piece
         elif attempt != task["attempt"]:
             raise NotFound(f"{self._named(task)} has no log of an attempt {attempt}")
         elif task["start_time"] is None:

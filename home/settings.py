@@ -72,6 +72,7 @@ class WorkerSettings(Section, frozen=True):
     drain_s: Annotated[float, msgspec.Meta(ge=0, le=604_800)]
     processes_max: Annotated[int, msgspec.Meta(ge=0, le=4_194_304)]  # 0: as many as it likes
     disk_free_min_bytes: Annotated[int, msgspec.Meta(ge=0, le=2**62)]
+    log_bytes_max: Annotated[int, msgspec.Meta(ge=65_536, le=2**62)]
     run_as_allowed: tuple[AccountName, ...]
 
     def slot_count(self) -> int:

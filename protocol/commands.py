@@ -417,7 +417,9 @@ class InstanceChanged(Command, frozen=True):
 
 
 class LogChunk(Command, frozen=True):
-    """To `LogRead`: raw bytes from ``offset``; ``size`` is the file's length now."""
+    """To `LogRead`: raw bytes from ``offset``, which is not what was asked for where bytes are not
+    kept; go on behind ``data``. ``size`` is the file's length now.
+    """
 
     request_id: Name
     attempt: Id

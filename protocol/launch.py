@@ -23,6 +23,7 @@ class Collection(msgspec.Struct, frozen=True):
     outputs: dict[str, Any]
     tail: str  # last lines of the log, for people
     problem: str = ""
+    note: str = ""  # what a person should know of it, however it ended
 
 
 class CannotPrepare(Exception):

@@ -22,6 +22,7 @@ import time
 from contextlib import suppress
 
 from ..actors.worker.warden import Effect, Fields, Warden
+from .warden_logs import cap
 from .warden_tasks import Tasks
 
 READ_BYTES = 16_384  # a turn takes some 20 starts, 15 ms: what they answer does not wait longer
@@ -34,7 +35,7 @@ PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
 
 #: They concern processes whose `begun` or `starting` is recorded, so they need not wait for a disk
 #: that refuses: a full one is a reason to kill.
-AT_ONCE = ("signal", "sweep", "count", "timer", "limit", "alarm", "close")
+AT_ONCE = ("signal", "sweep", "count", "cap", "timer", "limit", "alarm", "close")
 #: A poll does not count the time that the machine is suspended; a lease does.
 ALARM_LOOK_MS = 1_000
 
@@ -257,6 +258,8 @@ class Performer:
                 return [answer | {"do": "swept", "left": self.tasks.sweep(sweep)}]
             case ("count", counts):
                 return [{"do": "counted", "counts": self.tasks.count(counts)}]
+            case ("cap", log, bytes_max):
+                cap(log, bytes_max)
             case ("tell", number, fact):
                 if number in self.connections:
                     self.connections[number].outbox += json.dumps(fact).encode() + b"\n"

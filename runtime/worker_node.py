@@ -34,7 +34,7 @@ from ..actors.suspects import Suspicion, convicted
 from ..actors.turn import Limits, Turn
 from ..actors.worker.identity import Identity
 from ..actors.worker.log_reader import log_name
-from ..home import endpoints, keys, locks
+from ..home import endpoints, keys, locks, logs
 from ..home.keys import KeyPair
 from ..home.layout import Home, WorkerHome
 from ..home.settings import Settings
@@ -327,7 +327,9 @@ class Worker:
 
     def _tell_warden(self, message: dict[str, Any]) -> None:
         if message["do"] == "start":
-            message = message | {"log": str(self.place.logs / message["log"])}
+            log_file = str(self.place.logs / message["log"])
+            limit = self.settings.worker.log_bytes_max
+            message = message | {"log": log_file, "log_bytes_max": limit}
         self.warden.post(message)
 
     def _work(self, dispatch_id: int, run_as: str | None = None) -> Path:
@@ -365,13 +367,20 @@ class Worker:
 
     def _collect(self, effect: Collect) -> Collection:
         folder, log_path = self._work(effect.dispatch_id), self.place.logs / effect.log
+        cut = self._settle_log(log_path)
         collection = self.types[effect.task_type].collect(
             folder, log_path, effect.exit_code, effect.outputs, effect.required
         )
+        # Plain JSON, whoever made it.
         outputs = msgspec.json.decode(msgspec.json.encode(collection.outputs))
-        return Collection(
-            outputs, collection.tail, collection.problem
-        )  # plain JSON, whoever made it
+        return Collection(outputs, collection.tail, collection.problem, cut)
+
+    def _settle_log(self, path: Path) -> str:
+        try:
+            return logs.settle(path, self.settings.worker.log_bytes_max)
+        except OSError as error:  # a full disk must not turn a success into a failure
+            log.warning("log not cut log=%s error=%s", path, error.strerror)
+            return ""
 
     def _collected(self, effect: Collect, collection: Any) -> None:
         if isinstance(collection, Exception):
@@ -380,16 +389,14 @@ class Worker:
 
     def _read_log(self, effect: ReadLog) -> LogPage:
         try:
-            with (self.place.logs / effect.log).open("rb") as file:
-                size = file.seek(0, os.SEEK_END)
-                file.seek(min(effect.offset, size))
-                return LogPage(effect.token, file.read(effect.limit), size, True)
+            page = logs.read_page(self.place.logs / effect.log, effect.offset, effect.limit)
         except FileNotFoundError:
-            return LogPage(effect.token, b"", 0, False)
+            return LogPage(effect.token, b"", 0, False, effect.offset)
+        return LogPage(effect.token, page.data, page.size, True, page.offset)
 
     def _log_read(self, effect: ReadLog, page: Any) -> None:
         if isinstance(page, Exception):
-            page = LogPage(effect.token, b"", 0, False)
+            page = LogPage(effect.token, b"", 0, False, effect.offset)
         self.node.offer("log_reader", page)
 
     def _leave(self, effect: Leave) -> None:

@@ -38,7 +38,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "runtime": STDLIB
     | {"actors", "gevent", "home", "msgspec", "protocol", "psutil", "stenella", "storage"}
     | {"tasks", "zmq"},
-    "runtime/warden_main.py": STDLIB | {"actors.worker.warden", "runtime.warden_tasks"},
+    "runtime/warden_main.py": STDLIB
+    | {"actors.worker.warden", "runtime.warden_logs", "runtime.warden_tasks"},
     "runtime/warden_tasks.py": STDLIB | {"actors.worker.warden"},
     "tasks": STDLIB | {"msgspec", "protocol", "workflow"},
     "client": STDLIB | {"home", "msgspec", "protocol", "stenella", "workflow", "yaml", "zmq"},

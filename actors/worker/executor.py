@@ -442,6 +442,7 @@ class Executor:
             status, reason, message = by_code(ended)
         elif collection.problem:
             status, reason, message = "FAILURE", "bad_output", collection.problem
+        message = "; ".join(filter(None, (message, collection.note)))
         self._report_end(attempt, status, reason, message, collection, code, ctx)
 
     def _fail(self, attempt: Attempt, reason: str, message: str, ctx: Context) -> None:

@@ -42,7 +42,7 @@ class LogReader:
                     LogChunk(
                         request_id=request.request_id,
                         attempt=request.attempt,
-                        offset=request.offset,
+                        offset=message.offset,
                         data=message.data,
                         size=message.size,
                         complete=False,

@@ -42,7 +42,7 @@ From the world:
 | exited | dispatch_id, code, signal, duration_ms, oom | the main process ended; one is None |
 | counted | counts: dispatch_id → processes | answers ``count``; of those too many at least |
 | swept | dispatch_id, sweep_no, left (pids) | answers ``sweep``: found alive, or not yet clear |
-| grace_over, sweep_again, idle_over, count | as given to ``timer`` | a timer fired |
+| grace_over, sweep_again, idle_over, count, logs_due | as given to ``timer`` | it fired |
 | limit_over | dispatch_id | the time of ``limit`` is over |
 
 Effects:
@@ -57,6 +57,7 @@ Effects:
 | ("count", counts) | how many processes? each of ``counts`` as of a ``sweep``, with ``most`` |
 | ("tell", connection, fact) | send; lost if the connection is gone |
 | ("close", connection) | close it; no ``closed`` follows |
+| ("cap", log, bytes_max) | make a hole in the middle of a log that is longer |
 | ("timer", after_ms, message) | receive that message then; timers do not replace one another |
 | ("limit", dispatch_id, after_ms) | receive ``limit_over`` then; None: call it off |
 | ("alarm", at_ms) | receive ``clock`` by then (CLOCK_BOOTTIME); replaces the former |
@@ -102,6 +103,10 @@ COUNT_MS = 1_000
 #: Forgotten attempts (some 4 lines and 1 KB of log each) that are worth a rewrite.
 FORGOTTEN_MAX = 1_000
 
+#: Logs are bounded so often: what is written in between comes on top of their limit. A look is one
+#: stat for each running task.
+LOGS_LOOK_MS = 250
+
 TOMBSTONES_MAX = 10_000  # kills that came before their start; the oldest go first
 
 NUMBERS = ("dispatch_id", "task_instance_id", "workflow_instance_id", "attempt")
@@ -136,6 +141,7 @@ class Live:
         self.asked: str | None = None  # the first kill's intent
         self.intent: str | None = None  # the same, once its signal has gone out in time
         self.grace_ms = 0  # the shortest asked for
+        self.log, self.log_bytes_max = "", 0  # 0: not bounded
         self.limit_ms = self.limit_grace_ms = 0  # of its time, 0: none; of the kill at its end
         self.processes_max = 0  # that it may have at once, 0: any number
         self.hard = False  # the grace is over: sweeping until nothing is left
@@ -182,6 +188,7 @@ class Warden:
         self.counting = False  # a count of processes is under way or planned
         self.leaving = False
         self.idle = False  # an idle timer runs
+        self.looking = False  # a timer for the logs runs
         self.idle_no = 0
         self.forgotten = 0
 
@@ -247,6 +254,7 @@ class Warden:
         live = self.live[dispatch_id] = Live(abandoned=False)
         live.limit_ms, live.limit_grace_ms = message["limit_ms"], message["grace_ms"]
         live.processes_max = message["processes_max"]
+        live.log, live.log_bytes_max = message["log"], message.get("log_bytes_max", 0)
         return [self._record(record), ("spawn", message)]
 
     def _kill(self, message: Fields) -> list[Effect]:
@@ -346,7 +354,7 @@ class Warden:
         live = self.live[dispatch_id]
         begun = {"phase": "begun", "dispatch_id": dispatch_id}
         begun |= {name: message[name] for name in TOLD["begun"]}
-        effects = [self._record(begun), *self._tell_latest(dispatch_id)]
+        effects = [self._record(begun), *self._tell_latest(dispatch_id), *self._look_later()]
         if live.limit_ms:
             effects.append(("limit", dispatch_id, live.limit_ms))
         if live.processes_max and not self.counting:
@@ -460,6 +468,17 @@ class Warden:
         live.passes += 1
         again = {"do": "sweep_again", "dispatch_id": dispatch_id, "sweep_no": live.sweep_no}
         return [*effects, ("timer", pause_ms, again)]
+
+    def _logs_due(self, message: Fields) -> list[Effect]:
+        self.looking = False
+        bounded = [live for live in self.live.values() if live.log_bytes_max]
+        return [("cap", live.log, live.log_bytes_max) for live in bounded] + self._look_later()
+
+    def _look_later(self) -> list[Effect]:
+        if self.looking or not any(live.log_bytes_max for live in self.live.values()):
+            return []
+        self.looking = True
+        return [("timer", LOGS_LOOK_MS, {"do": "logs_due"})]
 
     def _idle_over(self, message: Fields) -> list[Effect]:
         return [("exit",)] if self.idle and message["idle_no"] == self.idle_no else []

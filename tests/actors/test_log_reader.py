@@ -42,7 +42,7 @@ def test_a_page_goes_to_the_master_with_its_place() -> None:
     ctx.give(reader, ask(offset=5))
     assert reader.held() == 1
 
-    asked = ctx.give(reader, LogPage(ask(offset=5), b"rest", 9, True))
+    asked = ctx.give(reader, LogPage(ask(offset=5), b"rest", 9, True, 5))
 
     chunk = LogChunk(request_id="r", attempt=2, offset=5, data=b"rest", size=9, complete=False)
     assert asked == [("send", MASTER, chunk)]

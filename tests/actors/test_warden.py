@@ -2,6 +2,7 @@
 
 from stenella.actors.worker.warden import (
     FORGOTTEN_MAX,
+    LOGS_LOOK_MS,
     SWEEP_PAUSES_MS,
     TOMBSTONES_MAX,
     Fields,
@@ -241,3 +242,35 @@ def test_what_a_person_asked_for_first_stays_the_cause() -> None:
 def test_a_limit_that_is_over_when_it_has_ended_changes_nothing() -> None:
     assert limited(exited(0)).receive(OVER) == []
     assert limited(exited(0), swept(1)).receive(OVER) == []
+
+
+# --- logs ----------------------------------------------------------------------------------------
+
+LOOK = ("timer", LOGS_LOOK_MS, {"do": "logs_due"})
+BOUNDED = {"log_bytes_max": 9, "log": "/log"}
+
+
+def test_b8_logs_are_looked_at_as_long_as_a_bounded_task_lives() -> None:
+    warden = played({"do": "open"}, hello(), start() | BOUNDED)
+
+    assert warden.receive(spawned())[-1] == LOOK
+    assert warden.receive({"do": "logs_due"}) == [("cap", "/log", 9), LOOK]
+    for message in (exited(), swept(1)):
+        warden.receive(message)
+    assert warden.receive({"do": "logs_due"}) == []
+
+
+def test_b8_logs_are_looked_at_without_a_worker_too() -> None:
+    warden = played({"do": "open"}, hello(), start() | BOUNDED, spawned())
+    warden.receive({"do": "closed", "connection": 1})
+
+    assert warden.receive({"do": "logs_due"}) == [("cap", "/log", 9), LOOK]
+
+
+def test_one_look_is_for_all_tasks() -> None:
+    warden = played({"do": "open"}, hello(), start() | BOUNDED, spawned())
+
+    warden.receive(start(8) | BOUNDED | {"log": "/other"})
+
+    assert LOOK not in warden.receive(spawned(8))
+    assert warden.receive({"do": "logs_due"}) == [("cap", "/log", 9), ("cap", "/other", 9), LOOK]

@@ -15,6 +15,7 @@ from .warden_worker import (
     marker,
     script,
     served,
+    start,
     wait_until,
 )
 
@@ -165,3 +166,22 @@ def test_many_starts_at_once_all_end_once(worker: Worker) -> None:
     ended = [m["dispatch_id"] for m in worker.told if m["say"] == "ended"]
     assert sorted(ended) == list(range(300))
     assert {m["code"] for m in worker.told if m["say"] == "ended"} == {0}
+
+
+def test_b8_the_log_of_a_task_that_writes_without_end_stays_bounded_without_a_worker(
+    folder: Path,
+) -> None:
+    limit = 1 << 20
+    with at_work(folder) as worker:
+        worker.start(1, "/bin/sh", "-c", "while :; do head -c 200000 /dev/zero; done")
+        worker.post("start", **(start(folder, 2, "/usr/bin/yes") | {"log_bytes_max": limit}))
+        worker.wait("begun", 2)
+        worker.post("kill", dispatch_id=1, intent="person", grace_ms=0)
+        worker.wait("ended", 1)
+    log = folder / "2.log"
+
+    wait_until(lambda: log.stat().st_size > 100 * limit)
+    wait_until(lambda: log.stat().st_blocks * 512 < log.stat().st_size // 10)
+
+    with log.open("rb") as file:
+        assert file.read(limit // 2) == b"y\n" * (limit // 4)

@@ -58,6 +58,7 @@ class Machine:
         self.spawns: dict[int, int] = {}  # task instance id → how often
         self.folders: dict[int, Fields] = {}  # dispatch id → outputs written
         self.log: list[str] = []  # warden.log
+        self.capped: dict[str, int] = {}  # log → when it was looked at last
         self.warden: WardenProcess | None = None
         self.warden_started_ms = 0
         self.frozen = False  # all of it: a suspended machine

@@ -63,6 +63,7 @@ class Options:
     age_ms: int = 600_000  # so long a wait makes up for one level of priority
     stops: float = 0.0  # of instances that somebody stops
     dry: float = 0.0  # of instances that are only rehearsed
+    log_bytes_max: int = 0  # of each task's log; 0: wardens do not look at them
     storm_ms: int = 0  # interval: somebody does something to something
     kills: float = 0.0  # of instances in which somebody kills tasks
     doubles: float = 0.2  # of requests that are sent again although they were answered
@@ -175,6 +176,7 @@ DRAWN: dict[str, Draw] = {
     "kills": kind(0.4, 0.3, 1.0),
     "storm_ms": kind(0.15, 300, 3_000),
     "dry": kind(0.3, 0.3),
+    "log_bytes_max": kind(0.3, 100_000),
     "doubles": some(0.0, 0.3),
     "shutdowns": kind(0.15, 20_000),
     "limits": kind(0.5, 0.3, 0.8),

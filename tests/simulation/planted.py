@@ -125,6 +125,12 @@ PLANTED = [
         WARDENS_DIE | {"task_ms_max": 4_000},
     ),
     Bug(
+        "logs are looked at once",
+        "B8",
+        Parts(warden=worker.LooksAtLogsOnce),
+        CALM | {"task_ms_max": 4_000, "noops": 0.0, "log_bytes_max": 100_000},
+    ),
+    Bug(
         "a dry run is run",
         "§6",
         in_worker(executor=worker.RunsWhatIsDry),

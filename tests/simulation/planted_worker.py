@@ -112,6 +112,11 @@ class StartsAgain(Warden):
         self.live.pop(message["dispatch_id"], None)
         return super()._start(message)
 
+    def _exited(self, message: Any) -> Any:
+        """The first process may end before the second has begun."""
+        known = "start_time" in self.attempts[message["dispatch_id"]]
+        return super()._exited(message) if known else []
+
 
 class SpawnsUnrecorded(Warden):
     """``starting`` is not in the log when the process begins."""
@@ -119,6 +124,13 @@ class SpawnsUnrecorded(Warden):
     def _start(self, message: Any) -> Any:
         effects = super()._start(message)
         return [effect for effect in effects if effect[0] != "record"]
+
+
+class LooksAtLogsOnce(Warden):
+    """What a task writes later fills the disk."""
+
+    def _logs_due(self, message: Any) -> Any:
+        return [effect for effect in super()._logs_due(message) if effect[0] != "timer"]
 
 
 class EndsWithoutSweep(Warden):

@@ -4,6 +4,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from stenella.actors.worker.executor import PREPARING_MS
+from stenella.actors.worker.warden import LOGS_LOOK_MS
 from stenella.protocol.commands import TaskExecuteRequest, TaskKillResponse
 from stenella.protocol.states import TASK_TO_FAIL_OVER, TaskState
 
@@ -104,10 +105,27 @@ class Processes:
         """It runs no more. Raises `Violation` where people were not told that it could not die."""
         self._was_shown(process)
         self._was_defused(process)
+        self._was_looked_at(process)
         if process.main:
             living = self.living.get(process.start["task_instance_id"], [])
             if process in living:
                 living.remove(process)
+
+    def _was_looked_at(self, process: "Process") -> None:
+        """A log is bounded as long as its task and its warden live, also without a worker."""
+        warden, now_ms = process.parent, self.world.now_ms
+        options = self.world.options
+        still = options.freeze_ms or options.block_ms or options.drift
+        if not process.main or warden is None or not warden.alive or still:
+            return
+        if not process.start["log_bytes_max"]:
+            return
+        began_ms = process.start["started_ms"]
+        looked_ms = warden.machine.capped.get(process.start["log"], began_ms)
+        if now_ms - max(began_ms, looked_ms) > 2 * LOGS_LOOK_MS:
+            text = f"{process.start['log']} at {looked_ms}, ended at {now_ms}"
+            number = process.start["task_instance_id"]
+            raise Violation("B8 a growing log is looked at", text, number)
 
     def on_record(self, record: Fields) -> None:
         """`ended` and `lost`, once each."""

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from .world import World
 
 Fields = dict[str, Any]
-AT_ONCE = ("signal", "sweep", "count", "timer", "limit", "alarm", "close")
+AT_ONCE = ("signal", "sweep", "count", "cap", "timer", "limit", "alarm", "close")
 POLL_MS_MAX = 2
 
 
@@ -167,6 +167,8 @@ class WardenProcess:
             case ("count", counts):
                 found = {c["dispatch_id"]: self.machine.count(c["marker"]) for c in counts}
                 return [{"do": "counted", "counts": found}]
+            case ("cap", log, _):
+                self.machine.capped[log] = self.world.now_ms
             case ("tell", number, fact):
                 if number in self.streams:
                     self.streams[number].tell(json.dumps(fact))

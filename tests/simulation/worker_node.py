@@ -192,7 +192,10 @@ class WorkerNode(Node):
         match effect:
             case ToWarden():
                 assert self.line is not None
-                self.line.post(effect.message)
+                message = effect.message
+                if message["do"] == "start":  # as a worker's process hands it on
+                    message = message | {"log_bytes_max": self.world.options.log_bytes_max}
+                self.line.post(message)
             case Prepare():
                 since_ms = self.world.now_ms
                 self.world.checkers.processes.on_prepare(self, effect.request)
@@ -202,7 +205,7 @@ class WorkerNode(Node):
             case Discard():
                 self.machine.folders.pop(effect.dispatch_id, None)
             case ReadLog():
-                page = LogPage(effect.token, LOG[effect.offset :], len(LOG), True)
+                page = LogPage(effect.token, LOG[effect.offset :], len(LOG), True, effect.offset)
                 self.soon(files_ms, lambda: self.offer(actor, page))
             case Leave():
                 assert self.line is not None

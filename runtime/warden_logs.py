@@ -1,0 +1,34 @@
+"""The warden's way to bound a log while its task writes: a hole in the middle.
+
+What lies between head and tail is given back to the file system: the file stays as long as it was
+and takes no more disk than its limit. Readers and the cut at the end: `home/logs.py`.
+"""
+
+import ctypes
+import os
+
+BLOCK_BYTES = 4096
+KEEP_SIZE, PUNCH_HOLE = 1, 2  # fallocate(2)
+
+_fallocate = ctypes.CDLL(None).fallocate
+_fallocate.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64)
+
+
+def cap(path: str, limit: int) -> bool:
+    """Make a hole if the log takes more disk than ``limit``. False: it could not be made.
+
+    The head is the first half of ``limit``, as `home/logs.py` has it.
+    """
+    try:
+        found = os.stat(path)
+        if found.st_blocks * 512 <= limit + BLOCK_BYTES:
+            return True
+        fd = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        begin = limit // 2 // BLOCK_BYTES * BLOCK_BYTES
+        end = (found.st_size - (limit - begin)) // BLOCK_BYTES * BLOCK_BYTES
+        return end <= begin or _fallocate(fd, PUNCH_HOLE | KEEP_SIZE, begin, end - begin) == 0
+    finally:
+        os.close(fd)
