@@ -38,7 +38,14 @@ class Look:
         self.of_kernel = bool(int(fields[6]) & PF_KTHREAD)
         self.start_ticks = int(fields[19])
         self.has_environ = int(fields[48]) != 0  # its end; 0 in the middle of exec and of exit
+        self.marker: bytes | None = None  # once it was asked for, and could be told
         self.environ_is_empty = fields[47] == fields[48]
+
+    def marked(self, pid: int) -> bytes | None:
+        """As `marker_of`; read once for all sweeps that share this look."""
+        if self.marker is None:
+            self.marker = marker_of(pid)
+        return self.marker
 
 
 class Tasks:
@@ -193,7 +200,7 @@ class Tasks:
             elif orphan and (alone or pid in (p, look.group, look.session)):
                 ours.append(p)  # alone: it may hide its origin, but can belong to nobody else
             elif look.alive and (orphan or sweep["everywhere"]) and p != me:
-                found_marker = marker_of(p)
+                found_marker = look.marked(p)
                 if found_marker is None:
                     unsure.append(p)
                 elif found_marker == marker:
