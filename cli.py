@@ -8,23 +8,15 @@ exit code of DESIGN section 9.
 import io
 import os
 import sys
-import traceback
 from collections.abc import Sequence
 from importlib import import_module
 
 import click
-import msgspec
 
 from . import __version__
-from .console.excerpt import headline, problem_lines
-from .console.text import printable
-from .protocol.errors import StenellaError, Usage
 
-BUG_EXIT = 70  # EX_SOFTWARE of sysexits.h: ours, and none of the contract's codes
 PIPE_EXIT = 141  # 128 + SIGPIPE, what a shell shows for any program whose reader left
-INTERRUPTED_EXIT = 130  # 128 + SIGINT
 ENCODINGS = ("utf-8", "utf8")
-REPORT_HINT = "this is a bug in Stenella; set STENELLA_DEBUG=1, repeat it and report what you see"
 
 #: Command → (module below ``console``, name in it), in the order of ``--help``.
 COMMANDS = {
@@ -76,6 +68,8 @@ class LazyGroup(click.Group):
         if word and not word.startswith("-") and self.get_command(ctx, word) is None:
             from difflib import get_close_matches
 
+            from .protocol.errors import Usage
+
             near = get_close_matches(word, self.list_commands(ctx), n=1)
             mend = f"did you mean {near[0]}?" if near else "`stenella --help` lists them"
             raise Usage(f"there is no command {word!r}; {mend}")
@@ -108,6 +102,8 @@ def stenella(ctx: click.Context, as_json: bool) -> None:
         else:
             pages.emit_lines(beginning.overview_lines(document))
     elif as_json:
+        from .protocol.errors import Usage
+
         raise Usage(f"--json goes behind the command: stenella {ctx.invoked_subcommand} … --json")
 
 
@@ -144,7 +140,9 @@ def perform(arguments: Sequence[str]) -> int:
         except BrokenPipeError:
             raise
         except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the door of the process
-            return _tell(_for_people(error), as_json)
+            from .console import ending  # nothing of it is needed by what goes well
+
+            return ending.tell(error, as_json)
     except BrokenPipeError:
         # Whoever read us has enough. Python flushes stdout once more at exit: give it a bin.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -168,38 +166,3 @@ def _carry_out(arguments: Sequence[str]) -> int:
 def _colour() -> bool | None:
     """False where nobody wants colours (no-color.org); None: as the terminal has it."""
     return False if os.environ.get("NO_COLOR") else None
-
-
-def _for_people(error: BaseException) -> StenellaError:
-    match error:
-        case StenellaError():
-            return error
-        case click.ClickException():
-            ctx = getattr(error, "ctx", None)
-            hint = f"; see `{ctx.command_path} --help`" if ctx is not None else ""
-            return Usage(error.format_message().rstrip(".") + hint)
-        case KeyboardInterrupt() | click.Abort():
-            return _Interrupted("interrupted")
-    if os.environ.get("STENELLA_DEBUG"):
-        traceback.print_exception(error)
-    return _Bug(f"{type(error).__name__}: {error}; {REPORT_HINT}")
-
-
-def _tell(error: StenellaError, as_json: bool) -> int:
-    """Say what went wrong, where its reader looks for it; the exit code."""
-    if as_json:
-        click.echo(msgspec.json.encode({"error": error.document()}))
-    else:
-        click.echo(f"stenella: {printable(headline(error))}", err=True)
-        for problem in error.problems:
-            for line in problem_lines(problem, error.sources):
-                click.echo(line, err=True)
-    return error.exit_code
-
-
-class _Bug(StenellaError):
-    exit_code, code = BUG_EXIT, "bug"
-
-
-class _Interrupted(StenellaError):
-    exit_code, code = INTERRUPTED_EXIT, "interrupted"

@@ -1,6 +1,5 @@
 """``stenella`` alone: what is in this home and what to do next; and ``init``: a first workflow."""
 
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ from ..client.presence import is_held
 from ..home.layout import Home, find_home, home_path
 from ..protocol.errors import Unreachable, Usage, WaitTimeout
 from . import pages
-from .history import StoredHistory
+from .history import newest_instances
 from .new_file import write_new
 from .options import json_option
 from .text import printable
@@ -102,10 +101,7 @@ def overview() -> Document:
     home = find_home()
     held = home is not None and is_held(home)
     status = _status(home) if home is not None and held else None
-    newest: list[Document] = []
-    if home is not None:
-        with closing(StoredHistory(home)) as stored:  # a cluster that is silent has committed rows
-            newest = stored.instances(NEWEST_MAX)
+    newest = newest_instances(NEWEST_MAX)  # a cluster that is silent has committed rows
     return {
         "home": str(home_path()),
         "exists": home is not None,

@@ -4,12 +4,11 @@ Loaded by every command, so it imports next to nothing; used when something is w
 """
 
 import re
-import shutil
 import unicodedata
 from collections.abc import Mapping
 
 from ..protocol.errors import Problem, StenellaError
-from .text import FALLBACK_SIZE, printable
+from .text import columns, printable
 
 #: What a caret underlines: a word as definitions and settings have them.
 _WORD = re.compile(r"""[\w.-]+|"[^"]*"|'[^']*'|\$\{[^}]*\}|\$\[[^\]]*\]""")
@@ -31,7 +30,7 @@ def problem_lines(problem: Problem, sources: Mapping[str, str]) -> list[str]:
     text = sources.get(problem.file or "")
     if text is None or problem.line is None:
         return [printable(head)]
-    width = max(WIDTH_MIN, shutil.get_terminal_size(FALLBACK_SIZE).columns)
+    width = max(WIDTH_MIN, columns())
     return [printable(head), *excerpt(text, problem.line, problem.column, width)]
 
 

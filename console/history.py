@@ -18,6 +18,7 @@ from .options import Address
 Document = dict[str, Any]
 Result = TypeVar("Result")
 
+GOES_ON = "no cluster is up; what has not ended goes on at the next `stenella up`"
 #: How long a cluster may take to answer a reading before the home's files do.
 LIMIT_S = 5.0
 NEWEST = 50  # instances that are looked at for one that waits for a cluster
@@ -80,11 +81,29 @@ def read(question: Callable[[Reader], Result]) -> Result:
     with closing(StoredHistory(home)) as stored:
         answer = question(stored)
         if stored.has_live_instances():
-            text = "no cluster is up; what has not ended goes on at the next `stenella up`"
+            text = GOES_ON
             if is_held(home):
                 text = "the cluster does not answer; this is what it had written last"
             click.echo(text, err=True)
         return answer
+
+
+def newest_instances(limit: int) -> list[Document]:
+    """The newest first, as committed: from the home's file, also while its cluster is up."""
+    if elsewhere():
+        return read(lambda reader: reader.instances(limit))
+    home = find_home()
+    if home is None:
+        return []
+    from ..storage import listing  # no peewee, no zmq: it is asked for all the time
+
+    documents = listing.newest(home.database, limit)
+    if documents is None:
+        with closing(StoredHistory(home)) as stored:
+            documents = stored.instances(limit)
+    if any(document["end_time"] is None for document in documents) and not is_held(home):
+        click.echo(GOES_ON, err=True)
+    return documents
 
 
 class StoredHistory:

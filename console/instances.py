@@ -5,11 +5,8 @@ import time
 import click
 
 from . import pages
-from .history import read
-from .naming import shape_of
+from .history import newest_instances, read
 from .options import Address, instance, json_option
-from .text import chart_width, is_ascii_only
-from .timeline import timeline
 
 LIMIT = 50
 
@@ -28,7 +25,7 @@ def ls(limit: int, as_json: bool) -> None:
 
     Example: stenella ls --limit 10
     """
-    documents = read(lambda reader: reader.instances(limit))
+    documents = newest_instances(limit)
     if as_json:
         pages.emit(documents)
     else:
@@ -51,6 +48,10 @@ def show(address: Address, as_chart: bool, as_json: bool) -> None:
     if as_json:
         pages.emit(document)
     elif as_chart:
+        from .naming import shape_of  # the loaders: 50 ms that only a chart needs
+        from .text import chart_width, is_ascii_only
+        from .timeline import timeline
+
         number = document["workflow_instance_id"]
         shape = read(lambda reader: shape_of(reader, number))
         chart = timeline(document, shape, chart_width(), time.time(), ascii_only=is_ascii_only())

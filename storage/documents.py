@@ -4,15 +4,11 @@ Each document stands beside the columns it is made of. Times are epoch seconds; 
 empty is null, but outputs and params are always objects.
 """
 
-from typing import Any
-
 import msgspec
 
-from ..protocol.states import PRIORITIES, WAITING, Event, TaskState, WorkflowState
+from ..protocol.states import WAITING, Event, TaskState
+from .listing import Document, Row, seconds
 from .models import DeadLetter, TaskEvent, TaskInstance, WorkflowInstance, WorkflowVersion
-
-Document = dict[str, Any]
-Row = tuple[Any, ...]
 
 
 class Node(msgspec.Struct):
@@ -28,6 +24,7 @@ class Graph(msgspec.Struct):
 
 GRAPH = msgspec.json.Decoder(Graph)
 
+#: Read by `listing.instance_document`.
 INSTANCE = (
     WorkflowInstance.id,
     WorkflowInstance.name,
@@ -44,28 +41,6 @@ INSTANCE = (
     WorkflowInstance.warned_at,
     WorkflowInstance.attention,
 )
-
-
-def instance_document(row: Row) -> Document:
-    (instance_id, name, number, state, params, dry_run, start_time, end_time) = row[:8]
-    (reason, message, priority, timeout_at, warned_at, attention) = row[8:]
-    return {
-        "workflow_instance_id": instance_id,
-        "workflow": name,
-        "version": number,
-        "state": WorkflowState(state).name,
-        "params": msgspec.json.decode(params),
-        "dry_run": bool(dry_run),
-        "start_time": seconds(start_time),
-        "end_time": seconds(end_time),
-        "reason": reason or None,
-        "message": message or None,
-        "priority": PRIORITIES[priority],
-        "timeout_at": seconds(timeout_at or None),
-        "warned_at": seconds(warned_at),
-        "attention": attention or None,
-    }
-
 
 DEFINITION = (WorkflowVersion.name, WorkflowVersion.number, WorkflowVersion.definition)
 
@@ -208,7 +183,3 @@ def dead_letter_document(row: Row) -> Document:
         "quarantined": bool(key),
         "body": msgspec.json.decode(body),
     }
-
-
-def seconds(wall_ms: int | None) -> float | None:
-    return None if wall_ms is None else wall_ms / 1_000

@@ -17,7 +17,7 @@ from peewee import Select, fn
 
 from ..protocol.errors import RefusedInState
 from ..protocol.states import TASK_FINAL, WAITING, TaskState
-from . import schema
+from . import read_only
 from .documents import (
     DEAD_LETTER,
     DEFINITION,
@@ -25,16 +25,14 @@ from .documents import (
     GRAPH,
     INSTANCE,
     TASK,
-    Document,
     Node,
-    Row,
     dead_letter_document,
     definition_document,
     event_document,
-    instance_document,
     task_document,
     waiting_document,
 )
+from .listing import Document, Row, instance_document
 from .models import (
     DeadLetter,
     TaskAttempt,
@@ -104,7 +102,7 @@ class Queries:
         Raises:
             RefusedInState: newer or damaged. NotAllowed: not readable.
         """
-        queries = cls(schema.connect_read_only(path), path, time_limit_s)
+        queries = cls(read_only.connect_read_only(path), path, time_limit_s)
         queries.connection.set_progress_handler(
             lambda: time.monotonic() > queries._deadline_s, STEPS_PER_LOOK
         )

@@ -45,7 +45,17 @@ MAY_IMPORT: dict[str, set[str]] = {
     "client": STDLIB | {"home", "msgspec", "protocol", "stenella", "workflow", "yaml", "zmq"},
     "bench": STDLIB | {"client", "protocol.errors", "stenella", "zmq"},
     "console": STDLIB
-    | {"client", "click", "home", "msgspec", "protocol", "rich", "stenella", "storage.queries"},
+    | {
+        "client",
+        "click",
+        "home",
+        "msgspec",
+        "protocol",
+        "rich",
+        "stenella",
+        "storage.listing",
+        "storage.queries",
+    },
     "cli.py": STDLIB | {"click", "console", "home", "msgspec", "protocol.errors", "stenella"},
     "__main__.py": {"cli"},
     "__init__.py": {"client", "protocol.errors"},  # the lazy names of the public API

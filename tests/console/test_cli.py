@@ -183,7 +183,10 @@ def test_the_version_loads_no_library_but_clicks_and_msgspec() -> None:
 @pytest.mark.live
 @pytest.mark.slow
 def test_a_reading_loads_neither_gevent_nor_rich(home: Home) -> None:
-    assert not modules_after("ls") & {"gevent", "rich", "psutil"}
+    heavy = {"gevent", "rich", "psutil", "peewee", "zmq", "yaml"}
+
+    assert not modules_after("ls") & heavy
+    assert not modules_after("") & heavy
 
 
 @pytest.mark.live
