@@ -26,6 +26,8 @@ COLOURS = {
     "NEEDS_ATTENTION": "red",
 }
 NEEDS_ATTENTION = "NEEDS_ATTENTION"
+#: Events whose circumstance people need; what a late callback said is for `--json`.
+TOLD_EVENTS = ("KILL_FAILED", "KEPT")
 VALUE_LENGTH_MAX = 200  # of an output or parameter shown to people; `--json` has it whole
 
 
@@ -218,7 +220,8 @@ def _reasons(rejected: Document) -> str:
 def trace(rows: Sequence[Document]) -> list[str]:
     """`debug trace`: how a task came to where it is."""
     head = ("NO", "AT", "EVENT", "STATE", "ATTEMPT", "DISPATCH", "SEQ", "ACTOR")
-    return columns(
+    told = [row for row in rows if row["event"] in TOLD_EVENTS and row["detail"]]
+    lines = columns(
         head,
         [
             (
@@ -234,6 +237,7 @@ def trace(rows: Sequence[Document]) -> list[str]:
             for row in rows
         ],
     )
+    return [*lines, *(f"{row['event_no']}: {printable(row['detail'])}" for row in told)]
 
 
 def _clock(epoch_s: float) -> str:

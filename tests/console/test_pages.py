@@ -43,6 +43,15 @@ def test_mailboxes_fit_and_say_why_something_was_rejected() -> None:
     assert lines[1].endswith("full 3")
 
 
+def test_a_trace_names_what_could_not_be_killed() -> None:
+    event = EVENT | {"event": "KILL_FAILED", "detail": "KILL does not end process 99\x1b[2J"}
+
+    lines = pages.trace([EVENT | {"detail": "late"}, event])
+
+    assert lines[-1] == f"{EVENT['event_no']}: KILL does not end process 99\\x1b[2J"
+    assert not [line for line in lines if "late" in line]
+
+
 def test_a_trace_fits_and_has_milliseconds() -> None:
     lines = pages.trace([EVENT])
 

@@ -1,5 +1,7 @@
 """Stop and kill on a real cluster: nothing is left, nothing is tried again, crashes in between."""
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +121,46 @@ def test_b33_what_a_killed_worker_left_running_is_adopted_and_can_be_killed(
 
     assert (task["state"], task["attempt"]) == ("KILL", 1)
     assert [pid for pid in left if not is_gone(pid)] == []
+
+
+@pytest.fixture
+def freezer() -> Iterator[Path]:
+    """A group whose frozen processes KILL does not end, as those that wait for a dead disk."""
+    group = Path(f"/sys/fs/cgroup/freezer/stenella-test-{os.getpid()}")
+    try:
+        group.mkdir()
+    except OSError:
+        pytest.skip("this user may not make a group of the old freezer here")
+    yield group
+    (group / "freezer.state").write_text("THAWED")
+    until(lambda: not (group / "cgroup.procs").read_text(), "what was frozen is gone")
+    group.rmdir()
+
+
+def test_b31_what_kill_does_not_end_is_shown_until_it_does(
+    cluster: LiveHome, freezer: Path
+) -> None:
+    number = submit(cluster, stubborn(cluster))
+    main, _ = pids(cluster)
+    (freezer / "cgroup.procs").write_text(str(main))
+    (freezer / "freezer.state").write_text("FROZEN")
+    until(lambda: (freezer / "freezer.state").read_text() == "FROZEN\n", "it is frozen")
+
+    cluster.run("kill", f"{number}/deaf")
+    until(
+        lambda: cluster.json("show", number)["tasks"][0]["reason"] == "kill_failed",
+        "the failed kill is shown",
+    )
+    [stuck] = cluster.json("show", number)["tasks"]
+    history = cluster.json("debug", "trace", f"{number}/deaf")
+    (freezer / "freezer.state").write_text("THAWED")
+    [ended] = cluster.json("wait", number, code=1)["tasks"]
+
+    assert stuck["state"] == "RUNNING_EXECUTION"
+    assert f"process {main} on worker-" in stuck["message"]
+    assert (history[-1]["event"], str(main) in history[-1]["detail"]) == ("KILL_FAILED", True)
+    assert (ended["state"], ended["reason"]) == ("KILL", "killed")
+    assert is_gone(main)
 
 
 #: Name → script, and what is to become of it: exit code, reason, words of its message.
