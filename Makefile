@@ -4,8 +4,9 @@
 PYTHON ?= python3
 VENV ?= .venv
 SEEDS ?= 1000
+MINUTES ?= 3
 
-.PHONY: setup check test simulate clean
+.PHONY: setup check test simulate chaos clean
 
 setup: $(VENV)/ready  ## a virtual environment with the package as it is here, and the tools
 
@@ -20,11 +21,14 @@ check: setup  ## format, lint, types
 	mkdir -p .cache && ln -sfn .. .cache/stenella
 	$(VENV)/bin/mypy
 
-test: setup  ## all tests, 50 seeds of the simulation among them
+test: setup  ## all tests, 300 seeds of the simulation and half a minute of chaos among them
 	$(VENV)/bin/pytest
 
 simulate: setup  ## more seeds: make simulate SEEDS=5000
 	$(VENV)/bin/pytest tests/simulation --seeds $(SEEDS)
+
+chaos: setup  ## a real cluster that is killed, frozen and cut all the time: make chaos MINUTES=10
+	$(VENV)/bin/python -m tests.chaos --minutes $(MINUTES)
 
 clean:  ## what builds and tools leave behind; the virtual environment stays
 	rm -rf build dist .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info

@@ -15,7 +15,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--seeds",
         type=int,
-        default=50,
+        default=300,
         metavar="N",
         help="how many seeds the simulation plays (default: %(default)s)",
     )
