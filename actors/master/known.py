@@ -88,7 +88,9 @@ class Known:
         which then has ended what a lost journal had; in a copied folder it is another one.
         """
         if register.kernel_boot in self.former_kernels:
-            return False  # sent before a reboot that we know of
+            # Sent before a reboot that we know of, or by a machine that was replaced and is there
+            # again: nobody can tell, so it waits until nothing of the other can run.
+            return self.is_over
         latest = self.asking or self.row
         if register.boot == latest.boot:
             return True

@@ -18,7 +18,7 @@ from stenella.home.layout import Home
 from ..live.home import LiveHome
 from .proxy import Proxy
 
-NAMESPACE = ("unshare", "--pid", "--fork", "--mount-proc")
+NAMESPACE = ("unshare", "--pid", "--fork", "--kill-child", "--mount-proc")
 #: The worker again and again; the shell is what a machine's init is, and reaps.
 INIT = 'while :; do "$@"; sleep 0.2; done'
 STENELLA = (sys.executable, "-m", "stenella")

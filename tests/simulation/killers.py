@@ -31,6 +31,14 @@ KILLERS: dict[str, dict[str, Any]] = {
         "master_crash_ms": 8_000,
         "noops": 0.0,
     },
+    "F33+F2 a clone, and old messages": {
+        "twin_ms": 8_000,
+        "repeats": 0.3,
+        "ghosts": True,
+        "noops": 0.0,
+        "task_ms_max": 4_000,
+        "leased": 0.7,
+    },
     "F24+F31 a master that does not come round, and everybody at its door": {
         "block_ms": 6_000,
         "herd_ms": 4_000,

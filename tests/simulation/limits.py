@@ -70,7 +70,8 @@ class Limits:
 
         def late() -> None:
             warden = process.parent
-            guarded = warden is not None and warden.alive  # else the next one sweeps
+            # Else the next one sweeps, or the machine has its first moments awake for it.
+            guarded = warden is not None and warden.alive and not process.machine.has_slept
             if process.alive and process.killed_ms is None and guarded:
                 text = f"pid {process.pid} runs after {limit_ms} ms: {start}"
                 raise Violation("I22 no attempt outlives its limit", text, number)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 KILL, TERM = 9, 15
 PIDS_BEGIN = 100  # the lowest that a task gets
 UNSYNCED_LINES_MAX = 30
+AWAKE_MS = 1_000
 #: KILL takes effect at once as a rule, later in an uninterruptible sleep.
 DYING_MS_MAX = 5
 WARDEN_START_MS = 60
@@ -75,6 +76,11 @@ class Machine:
         self.node.stand_still(for_ms, whole=True)
         self.world.trace.add(self.world.now_ms, self.node.name, "freezes", f"for {for_ms} ms")
         self.world.after(for_ms, self.thaw)
+
+    @property
+    def has_slept(self) -> bool:
+        """It stands still, or did so a moment ago."""
+        return self.frozen or self.world.now_ms - self.thawed_ms < AWAKE_MS
 
     def thaw(self) -> None:
         """It goes on, in whatever order."""
