@@ -203,7 +203,7 @@ class Worker:
             version=__version__,
             pid=os.getpid(),
             host=socket.gethostname(),
-            machine=machine.here(),
+            machine="" if pair.is_issued else machine.here(),  # one of elsewhere has a lease
             place=row.place,
         )
         self.context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
