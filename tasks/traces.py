@@ -123,7 +123,8 @@ class Outputs:
     def read_file(self, file: Path) -> None:
         """Take every line of the file ``$STENELLA_OUTPUT``; that there is none is no problem."""
         try:
-            # Neither a link nor a pipe that the task put there may lead or hold us elsewhere.
+            # Neither a link of any kind nor a pipe that the task put there may lead us elsewhere,
+            # or hold us: this may be root, and the task somebody else.
             descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         except FileNotFoundError:
             return
@@ -132,7 +133,7 @@ class Outputs:
             return
         try:
             status = os.fstat(descriptor)
-            if not stat.S_ISREG(status.st_mode):
+            if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
                 self._problems.append("$STENELLA_OUTPUT is not a regular file any more")
                 return
             body = os.read(descriptor, min(status.st_size, FILE_BYTES_MAX))

@@ -253,8 +253,12 @@ def test_a_pipe_a_link_or_a_folder_in_place_of_the_file_leads_nowhere(ended: End
     ended.output.unlink()
     ended.output.mkdir()
     problems.append(ended.collect(a=1).problem)
+    ended.output.rmdir()
+    (ended.output.parent / "of-somebody-else").write_text("a=stolen\n")
+    os.link(ended.output.parent / "of-somebody-else", ended.output)
+    problems.append(ended.collect(a=1).problem)
 
-    assert problems[0] == problems[2] == "$STENELLA_OUTPUT is not a regular file any more"
+    assert {problems[0], *problems[2:]} == {"$STENELLA_OUTPUT is not a regular file any more"}
     assert problems[1].startswith("$STENELLA_OUTPUT cannot be read")
 
 
