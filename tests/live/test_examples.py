@@ -1,0 +1,106 @@
+"""The example in every command's help, given to a real cluster as it stands there."""
+
+import json
+import re
+import shlex
+import shutil
+import signal
+from pathlib import Path
+
+import pytest
+
+from stenella import cli
+
+from ..docs.commands_page import helps
+from .home import LiveHome, until
+
+pytestmark = [pytest.mark.live, pytest.mark.slow]
+
+EXAMPLES = [
+    found[1] for _words, text in helps() for found in re.finditer(r"Example: stenella (.+)", text)
+]
+UP = "up --workers 2 --detach"  # its child stays, so it is no call in this process
+FIRST = [
+    "submit job.sh --retry 2 --wait",
+    "run nightly.yaml -p day=2026-01-31",  # what `last` is for all that follows
+]
+LAST = ["worker rm worker-2", "down --wait 5m"]
+#: They stay in the foreground.
+SERVICES = ["master start", "worker start --number 2 --slots 4 --group big"]
+#: What an example names may not be there: 3. What it asks for may be refused in that state: 6.
+MAY_END_WITH = {0, 3, 6}
+SUCCEED = {"run", "submit", "up", "down", "show", "ls", "status", "logs", "plan", "watch", "wait"}
+
+NIGHTLY = """\
+name: nightly
+params: {day: {type: string}}
+tasks:
+  - {name: extract, script: 'echo "extracting $day"', outputs: []}
+"""
+JOB = "#!/bin/sh\n#STENELLA --name job\necho done\n"
+TRACE = Path(__file__).parents[1] / "client" / "traces" / "montage-like.json"
+
+
+def is_bench(example: str) -> bool:
+    return example.startswith("bench ")
+
+
+@pytest.fixture
+def folder(home: LiveHome, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where what the examples name is there; commands of this process use the test's home."""
+    for name in [name for name in home.environment if name.startswith("STENELLA_")]:
+        monkeypatch.setenv(name, home.environment[name])
+    work = home.folder / "work"
+    (work / "empty").mkdir(parents=True)
+    (work / "nightly.yaml").write_text(NIGHTLY)
+    (work / "job.sh").write_text(JOB)
+    shutil.copy(TRACE, work / "montage.json")
+    monkeypatch.chdir(work)
+    return work
+
+
+def test_every_example_of_a_help_does_what_it_says(
+    home: LiveHome, folder: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    others = [e for e in EXAMPLES if not is_bench(e) and e not in (UP, *FIRST, *LAST, *SERVICES)]
+    assert "worker-2" in home.run(*shlex.split(UP))
+
+    for example in (*FIRST, *others, *LAST):
+        monkeypatch.chdir(folder / "empty" if example.startswith("init") else folder)
+        code = cli.perform(shlex.split(example))
+        said = capfd.readouterr()
+        allowed = {0} if example.split()[0] in SUCCEED else MAY_END_WITH
+        assert code in allowed, (example, code, said)
+        assert said.out or said.err, example
+        assert "Traceback" not in said.err, example
+
+
+@pytest.mark.parametrize("example", SERVICES)
+def test_the_example_of_a_service_starts_one_that_ends_when_it_is_told(
+    home: LiveHome, folder: Path, example: str
+) -> None:
+    assert example in EXAMPLES
+    service = home.start(*shlex.split(example))
+    pattern = "run/endpoints.json" if example.startswith("master") else "workers/2/warden.sock"
+    until(lambda: list(home.root.glob(pattern)), f"{example} has begun")
+
+    service.send_signal(signal.SIGTERM)
+    said, _ = service.communicate(timeout=30)
+
+    assert "Traceback" not in said
+    assert service.returncode in (0, 143)
+
+
+def test_every_example_of_bench_measures_something(
+    home: LiveHome, folder: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    found = [example for example in EXAMPLES if is_bench(example)]
+    measuring = [example for example in found if not example.startswith("bench compare")]
+
+    for example in measuring[:1]:
+        assert cli.perform([*shlex.split(example), "--json"]) == 0
+        document = capfd.readouterr().out
+        assert json.loads(document)["figure"] > 0
+        for name in ("before.json", "after.json"):
+            (folder / name).write_text(document)
+    assert cli.perform(shlex.split("bench compare before.json after.json")) == 0
