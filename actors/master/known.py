@@ -81,12 +81,16 @@ class Known:
         )
 
     def gives_way_to(self, register: WorkerRegister, terms: Terms) -> bool:
-        """Same boot; a later life of the same journal; or nothing of whoever it was can run.
+        """Same boot; a later life of the same journal; or whoever it was is over.
 
-        A reboot is waited out like a clone, and its life need not be later: a power cut loses what
-        the journal had not synced. On this machine it is the same folder if it is the same warden,
-        which then has ended what a lost journal had; in a copied folder it is another one.
+        Nothing of that one can run then, and its former kernel boots bar nobody: it may be the
+        original that comes back after a clone. A reboot is waited out like a clone, and its life
+        need not be later: a power cut loses what the journal had not synced. On this machine it is
+        the same folder if it is the same warden, which then has ended what a lost journal had; in
+        a copied folder it is another one.
         """
+        if self.is_over:
+            return True
         if register.kernel_boot in self.former_kernels:
             # Sent before a reboot that we know of, or by a machine that was replaced and is there
             # again: nobody can tell, so it waits until nothing of the other can run.
@@ -96,15 +100,13 @@ class Known:
             return True
         if (register.journal, register.kernel_boot) == (latest.journal, latest.kernel_boot):
             return register.life > latest.life
-        if self.is_over:
-            return True
         if self.row.machine and register.machine == terms.machine:
-            return not terms.sees(self.row) or (self.late and self._is_warden_of(register))
+            return not terms.sees(self.row) or (self.late and self._has_the_warden(register))
         return False
 
-    def _is_warden_of(self, register: WorkerRegister) -> bool:
+    def _has_the_warden(self, register: WorkerRegister) -> bool:
         warden = register.warden_pid, register.warden_ticks
-        return self.warden_gone or warden == (self.row.warden_pid, self.row.warden_ticks)
+        return warden == (self.row.warden_pid, self.row.warden_ticks)
 
     def may_be_dead(self, terms: Terms) -> bool:
         """Silent for longer than its lease and all graces; can anything of it still run?

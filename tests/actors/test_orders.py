@@ -330,5 +330,5 @@ def test_another_journal_on_the_masters_machine_is_taken_only_with_the_same_ward
     other = register(boot="b2", journal="j2", machine="here", warden_pid=warden_pid, warden_ticks=7)
 
     assert known.gives_way_to(other, terms) == taken
-    known.late, known.warden_gone = True, True
+    known.row.dead_at = WALL_MS
     assert known.gives_way_to(other, terms)

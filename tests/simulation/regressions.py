@@ -12,6 +12,7 @@ from stenella.actors.master.dispatcher import Dispatcher
 from stenella.actors.master.event_persister import EventPersister
 from stenella.actors.master.gateway import Gateway
 from stenella.actors.master.known import Known
+from stenella.actors.master.liveness import Terms
 from stenella.actors.master.registry import Registry
 from stenella.actors.turn import Turn
 from stenella.actors.worker.callback_sender import CallbackSender
@@ -142,7 +143,7 @@ class SpeaksUnasked(CallbackSender):
 class TakesLateFolders(Known):
     """On the master's machine a copied folder was taken while the former warden had attempts."""
 
-    def _is_warden_of(self, register: WorkerRegister) -> bool:
+    def _has_the_warden(self, register: WorkerRegister) -> bool:
         return True
 
 
@@ -150,6 +151,35 @@ class TakesFoldersOfTheLate(Registry):
     def _register(self, register: Any, ctx: Context) -> None:
         for known in self.workers.values():
             known.__class__ = TakesLateFolders
+        super()._register(register, ctx)
+
+
+class TakesThemInTheGap(Known):
+    """A copied folder was taken while the worker and its warden began anew, results and all."""
+
+    def _has_the_warden(self, register: WorkerRegister) -> bool:
+        return self.warden_gone or super()._has_the_warden(register)
+
+
+class TakesFoldersInTheGap(Registry):
+    def _register(self, register: Any, ctx: Context) -> None:
+        for known in self.workers.values():
+            known.__class__ = TakesThemInTheGap
+        super()._register(register, ctx)
+
+
+class BarsFormerKernels(Known):
+    """After a clone had been the worker for a while, the original was refused for good."""
+
+    def gives_way_to(self, register: WorkerRegister, terms: Terms) -> bool:
+        barred = register.kernel_boot in self.former_kernels
+        return not barred and super().gives_way_to(register, terms)
+
+
+class BarsTheOriginal(Registry):
+    def _register(self, register: Any, ctx: Context) -> None:
+        for known in self.workers.values():
+            known.__class__ = BarsFormerKernels
         super()._register(register, ctx)
 
 
@@ -189,6 +219,18 @@ FOUND = [
         "§5, I12",
         in_master(registry=TakesFoldersOfTheLate),
         CALM | CLONED | {"leased": 0.0},
+    ),
+    Bug(
+        "a copied folder is taken between two lives",
+        "I15",
+        in_master(registry=TakesFoldersInTheGap),
+        CALM | CLONED | {"leased": 0.0, "shutdowns": 3_000, "worker_crash_ms": 0},
+    ),
+    Bug(
+        "the original is barred after a clone",
+        "I36",
+        in_master(registry=BarsTheOriginal),
+        CALM | CLONED | {"leased": 1.0, "cut_interval_ms": 3_000, "cut_ms_max": 60_000},
     ),
     Bug("the dispatcher's timer", "I36", in_master(dispatcher=ForgetsItsTimer), FAILING),
     Bug(
