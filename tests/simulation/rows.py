@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 #: What may change on the row of a final attempt: a late callback is kept as evidence.
 LATE = ("event_no", "seq")
+#: Failures that are no doing of the task: lost too often, or a kept one that was given up.
+NOT_BY_ITSELF = ("quarantined", "worker_lost")
 Fields = dict[str, Any]
 FAILED = (TaskState.FAILURE, TaskState.KILL, TaskState.NEED_FAULT_TOLERANCE)
 #: What a node below may be UPSTREAM_FAILED for.
@@ -212,7 +214,7 @@ class Rows:
         """A dry run succeeds without RUNNING, in no time; it never fails by itself."""
         ran = any(event["event"] == E.RUNNING for event in events)
         took = row["state"] == T.SUCCESS and row["start_time"] != row["end_time"]
-        failed = row["state"] == T.FAILURE and row["reason"] != "quarantined"
+        failed = row["state"] == T.FAILURE and row["reason"] not in NOT_BY_ITSELF
         if ran or took or failed:
             raise Violation("§6 a dry run is a success of no length", f"{row}", row["id"])
 
