@@ -23,6 +23,7 @@ class Journals:
 
     def __init__(self) -> None:
         self.attempts: dict[tuple[str, int], int] = {}  # (worker, dispatch) → task
+        self.epochs: dict[str, int] = {}  # worker → the epoch it knew at its last commit
         self.attempts_of: dict[str, list[int]] = {}  # worker → dispatches there now
         self.killed: dict[int, None] = {}  # dispatches with a kill's intent
         self.callbacks: dict[tuple[int, int], None] = {}  # (dispatch, seq)
@@ -34,11 +35,14 @@ class Journals:
         """I7. Raises `Violation`."""
         connection = node.journal.connection
         ((known_epoch,),) = connection.execute("SELECT epoch FROM node")
+        former_epoch = self.epochs.get(node.name, 0)  # it may have learned of another since
+        self.epochs[node.name] = known_epoch
         sql = "SELECT dispatch_id, task_instance_id, kill_reason, epoch FROM attempt"
         present = self.attempts_of[node.name] = []
         for dispatch_id, task_instance_id, kill_reason, epoch in connection.execute(sql):
             present.append(dispatch_id)
-            if (node.name, dispatch_id) not in self.attempts and epoch != known_epoch:
+            is_known = former_epoch <= epoch <= known_epoch
+            if (node.name, dispatch_id) not in self.attempts and not is_known:
                 what = f"dispatch {dispatch_id} of epoch {epoch}, {node.name} knows {known_epoch}"
                 raise Violation("I13 an older epoch is not obeyed", what, task_instance_id)
             self.attempts[node.name, dispatch_id] = task_instance_id
