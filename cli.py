@@ -41,6 +41,7 @@ COMMANDS = {
     "import": ("importing", "import_"),
     "config": ("config", "config"),
     "completion": ("completion", "completion"),
+    "doctor": ("doctor", "doctor"),
     "debug": ("debug", "debug"),
     "key": ("keys", "key"),
     "bench": ("bench", "bench"),

@@ -205,6 +205,7 @@ class Gateway:
                     "masters": masters,
                     "workers": message.workers,
                     "problem": _stall(ctx) if ctx.stalled_ms else None,
+                    "time": ctx.wall_ms / 1_000,
                 }
                 status = InstancePage(request_id=message.request_id, page=page)
                 self._reply(message.request_id, status, ctx)

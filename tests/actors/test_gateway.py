@@ -247,6 +247,7 @@ def test_the_status_names_this_master_and_the_registrys_workers() -> None:
         "masters": [{"id": 1, "pid": 42, "endpoint": "tcp://here"}],
         "workers": [{"id": "w1"}],
         "problem": None,
+        "time": WALL_MS / 1_000,
     }
 
 

@@ -46,6 +46,7 @@ debug dead-letters retry
 debug dead-letters show
 debug mailboxes
 debug trace
+doctor
 down
 import wfformat
 init

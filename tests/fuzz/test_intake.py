@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from stenella.protocol.codec import CommandDecoder, ProtocolError, decode_header
 from stenella.protocol.commands import FromClient, FromWorker, ToWorker
 
+from ..actors.builders import result
 from .intake import CLUSTER, Intake, feed
 
 DECODERS: list[CommandDecoder[Any]] = [
@@ -81,3 +82,17 @@ def test_b18_names_that_are_sql_are_names() -> None:
 
     assert intake.master.journal.connection.execute("SELECT count(*) FROM master").fetchone()
     assert [answer.request_id for answer in intake.master.sent] == [hostile]  # type: ignore[attr-defined]
+
+
+NO_JSON = ({b"a": 1}, {"a": {(1, 2): 1}}, {"a": msgspec.msgpack.Ext(3, b"x")})
+
+
+@pytest.mark.parametrize("outputs", NO_JSON, ids=repr)
+def test_b12_outputs_that_are_no_json_are_refused_alone(outputs: dict[Any, Any]) -> None:
+    """Found by the fuzzer after 558,219 frames: the master crashed while it wrote them down."""
+    good = msgspec.msgpack.decode(msgspec.msgpack.encode(result()))
+    body = msgspec.msgpack.encode([1, CLUSTER, "w1", "b1", [good | {"outputs": outputs}, good]])
+
+    taken, bad = DECODERS[0].decode(decode_header(body, CLUSTER).commands)
+
+    assert (taken, len(bad)) == ([result()], 1)

@@ -1,0 +1,126 @@
+"""`stenella doctor`: what is wrong is told with its mend, what is well in one line."""
+
+import sqlite3
+import subprocess
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stenella.console.checks import CHECKS, Patient
+from stenella.console.doctor import examine, lines
+from stenella.home.layout import Home, open_home
+from stenella.storage.journal import Journal
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    opened = open_home(tmp_path / "home")
+    journal = Journal.open(opened.database)
+    journal.start("b", 1, 1, "c")
+    journal.close()
+    return opened
+
+
+def wrong(patient: Patient) -> dict[str, list[dict[str, Any]]]:
+    """What is not well, by check; each has a mend."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for row in examine(patient):
+        if row["state"] != "ok":
+            assert row["mend"]
+            found.setdefault(row["check"], []).append(row)
+    return found
+
+
+def status(**fields: Any) -> dict[str, Any]:
+    return {"problem": None, "time": time.time(), "masters": [], "workers": []} | fields
+
+
+def test_a_home_without_a_cluster_is_well(home: Home) -> None:
+    rows = examine(Patient(home, held=False))
+
+    problems = [row for row in rows if row["state"] == "problem"]
+    assert problems == []
+    assert {row["check"] for row in rows} == set(CHECKS)
+
+
+def test_b40_a_key_or_home_that_others_can_read_is_told_with_its_mend(home: Home) -> None:
+    key = home.keys / "client"
+    key.write_text("{}")
+    key.chmod(0o644)
+    home.run.chmod(0o755)
+
+    found = wrong(Patient(home, held=False))
+
+    assert found["keys"][0]["mend"] == f"chmod 600 {key}"
+    assert found["home"][0]["mend"] == f"chmod 700 {home.run}"
+
+
+def test_b28_a_database_that_is_damaged_or_in_another_mode_is_told(home: Home) -> None:
+    with closing(sqlite3.connect(home.database)) as connection:
+        connection.execute("PRAGMA journal_mode = delete")
+
+    assert "not wal" in wrong(Patient(home, held=False))["database"][0]["message"]
+
+    home.database.write_bytes(b"no database at all" * 100)
+    assert "damaged" in wrong(Patient(home, held=False))["database"][0]["message"]
+
+
+def test_what_the_cluster_says_of_itself_is_judged(home: Home) -> None:
+    workers = [
+        {"id": "worker-1", "state": "late", "version": None},
+        {"id": "worker-2", "state": "alive", "version": "0.0.9"},
+    ]
+    stalled = "the master could not write to its disk for 3.0 s (the disk is full)"
+    patient = Patient(home, held=True, status=status(workers=workers, problem=stalled, time=1.0))
+    patient.mailboxes = [{"node": "master", "actor": "wire", "rejected": {"garbage": 7}}]
+
+    found = wrong(patient)
+
+    assert [row["state"] for row in found["workers"]] == ["problem", "notice"]
+    assert found["storage"][0]["message"] == stalled
+    assert "garbage 7" in found["wire"][0]["message"]
+    assert found["clock"][0]["state"] == "notice"  # B29: nothing measured depends on it
+
+
+def test_a_cluster_that_holds_the_home_and_does_not_answer_is_a_problem(home: Home) -> None:
+    found = wrong(Patient(home, held=True, unreachable="no answer"))
+
+    assert "no answer" in found["cluster"][0]["message"]
+
+
+def test_letters_journals_and_suspects_are_seen(home: Home) -> None:
+    letter = {"quarantined": True, "workflow_instance_id": 7, "reason": "its rows crashed"}
+    other = {"quarantined": False, "workflow_instance_id": None, "reason": "unknown"}
+    home.suspects.write_text("")
+    aside = home.worker(1)
+    aside.create()
+    (aside.folder / "journal.db.aside-1").write_text("")
+
+    found = wrong(Patient(home, held=False, letters=[letter, other]))
+
+    assert [row["state"] for row in found["letters"]] == ["problem", "notice", "notice"]
+    assert "aside-1" in found["journals"][0]["message"]
+    assert any(
+        "problem: letters" in line
+        for line in lines(examine(Patient(home, False, letters=[letter])))
+    )
+
+
+@pytest.mark.slow
+def test_a_task_that_nobody_guards_is_found(home: Home) -> None:
+    place = home.worker(1)
+    place.create()
+    environment = {"STENELLA_ATTEMPT": "c.worker-1.1.1", "HERE": str(place.work)}
+    task = subprocess.Popen(
+        [sys.executable, "-c", "input()"], env=environment, stdin=subprocess.PIPE
+    )
+    try:
+        [row] = wrong(Patient(home, held=False))["tasks"]
+    finally:
+        task.communicate(b"\n")
+
+    assert str(task.pid) in row["message"]
