@@ -1,0 +1,150 @@
+"""B27, B28: no room, or no writing at all: nothing acknowledged is lost, and it goes on by itself.
+
+The disks are small ones of their own (tmpfs), which takes the right to mount.
+"""
+
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from .home import LiveHome, until
+
+pytestmark = [pytest.mark.live, pytest.mark.slow]
+
+SIZE = "24m"
+
+
+class SmallDisk:
+    """A tmpfs, and the file that fills it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.filler = folder / "filler"
+
+    def fill(self) -> None:
+        """Take every byte that is left."""
+        with suppress(OSError), self.filler.open("ab", buffering=0) as file:
+            while True:
+                file.write(bytes(65_536))
+        with suppress(OSError), self.filler.open("ab", buffering=0) as file:
+            while True:
+                file.write(b"x")
+
+    def free(self) -> None:
+        """Give it back."""
+        self.filler.unlink()
+
+    def remount(self, mode: str) -> None:
+        """Read-only (ro) or not (rw)."""
+        subprocess.run(["mount", "-o", f"remount,{mode}", self.folder], check=True)
+
+
+@pytest.fixture
+def mounted(tmp_path: Path) -> Iterator[Callable[[Path], SmallDisk]]:
+    """Mounts small disks; takes them away again."""
+    disks: list[Path] = []
+
+    def mount(folder: Path) -> SmallDisk:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        done = subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", f"size={SIZE},mode=700", "stenella-test", folder],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            pytest.skip(f"this user may not mount a small disk: {done.stderr.strip()}")
+        disks.append(folder)
+        return SmallDisk(folder)
+
+    yield mount
+    for folder in disks:
+        subprocess.run(["umount", "-l", folder], check=False)
+
+
+@pytest.fixture
+def on_small_disk(home: LiveHome, mounted: Callable[[Path], SmallDisk]) -> Iterator[SmallDisk]:
+    """The whole home is on it; the cluster is down before the disk goes."""
+    disk = mounted(home.root)
+    home.run("up", "--workers", "1", "--slots", "2", "--detach")
+    yield disk
+    with suppress(FileNotFoundError):
+        disk.free()
+    home.run("down", "--wait", "0s")
+
+
+def test_b27_a_full_disk_refuses_submits_with_its_reason_and_goes_on_when_there_is_room(
+    home: LiveHome, on_small_disk: SmallDisk
+) -> None:
+    done = home.json("run", home.definition("before", home.noting(1)))
+    on_small_disk.fill()
+
+    refused = until(lambda: _refusal(home), "a submit is refused")
+
+    assert "storage_stalled" in refused
+    assert "full" in refused
+    assert "full" in home.json("status")["problem"]
+    doctor = home.json("doctor", code=1)
+    assert {"disk", "storage"} & {row["check"] for row in doctor if row["state"] == "problem"}
+
+    on_small_disk.free()
+    until(lambda: home.json("status")["problem"] is None, "the master writes again")
+    after = home.json("run", home.definition("after", home.noting(1)))
+
+    assert after["state"] == "SUCCESS"
+    assert home.json("show", str(done["workflow_instance_id"]))["state"] == "SUCCESS"
+
+
+def _refusal(home: LiveHome) -> str:
+    """What a submit is refused with; an intent that meets the full disk first is not answered."""
+    process = home.start("submit", home.definition("refused", home.noting(1)), "--json")
+    try:
+        output, _ = process.communicate(timeout=5)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.communicate()
+        return ""
+    return output if process.returncode == 6 else ""
+
+
+def test_b28_a_read_only_file_system_is_told_and_waited_for(
+    home: LiveHome, mounted: Callable[[Path], SmallDisk]
+) -> None:
+    disk = mounted(home.root)
+    home.run("up", "--workers", "1", "--slots", "1", "--detach")
+    home.run("run", home.definition("before", home.noting(1)))
+    home.run("down")
+    disk.remount("ro")
+    try:
+        refused = home.start("up", "--detach")
+        output, _ = refused.communicate(timeout=60)
+        assert refused.returncode in (6, 8)
+        assert "read-only" in output.lower() or "writable" in output.lower()
+        [problem] = [row for row in home.json("doctor", code=1) if row["check"] == "disk"]
+        assert "read-only" in problem["message"]
+    finally:
+        disk.remount("rw")
+
+    assert home.json("run", home.definition("after", home.noting(1)))["state"] == "SUCCESS"
+
+
+def test_b27_a_task_whose_log_finds_no_room_sees_what_any_program_would(
+    home: LiveHome, mounted: Callable[[Path], SmallDisk]
+) -> None:
+    """The logs are on a small disk of their own; the journal and the database are not."""
+    home.run("up", "--workers", "1", "--slots", "1", "--detach")
+    disk = mounted(home.root / "workers" / "1" / "logs")
+    script = "head -c 60000000 /dev/zero || { echo refused; exit 9; }"
+    document = home.json("run", home.definition("wide", [{"name": "w", "script": script}]), code=1)
+
+    assert document["tasks"][0]["exit_code"] == 9
+    assert sum(path.stat().st_size for path in disk.folder.rglob("*.log")) <= 24 * 2**20
+    for path in disk.folder.rglob("*.log"):
+        path.unlink()
+    assert home.json("run", home.definition("next", home.noting(1)))["state"] == "SUCCESS"
+    home.run("down", "--wait", "0s")
+    assert os.path.ismount(disk.folder)
