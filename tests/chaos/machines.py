@@ -1,8 +1,8 @@
 """The cluster that is tormented: a master's home, and workers with homes of their own.
 
-Each worker comes through a proxy, below a small process that starts it again whenever it ends. If
-the kernel lets us, that process is the first of a pid namespace: to the master the worker is then
-on another machine, lives by a lease, and can lose its whole machine. Else it needs no lease.
+Each worker comes through a proxy, below a small process that starts it again whenever it ends; as
+a worker of another home it lives by a lease. If the kernel lets us, that process is the first of a
+pid namespace, and can be taken away with all that runs there, as a machine is.
 """
 
 import os
