@@ -60,7 +60,9 @@ class Processes:
         if took_ms < PREPARING_MS + slack_ms or not self.world.options.is_prompt:
             return
         here = dispatch_id in self.journals.attempts_of.get(node.name, ())
-        if here and (dispatch_id, 1) not in self.journals.callbacks:
+        # RUNNING, or what ended it in its preparation.
+        told = any((dispatch_id, seq) in self.journals.callbacks for seq in (1, 2, 3))
+        if here and not told:
             text = f"{request} after {took_ms} ms"
             raise Violation("§6 RUNNING before it is prepared", text, request.task_instance_id)
 
