@@ -75,23 +75,35 @@ def test_every_example_of_a_help_does_what_it_says(
         assert "Traceback" not in said.err, example
 
 
+def is_there(home: LiveHome, pid: int) -> bool:
+    """Whether a master or worker is the process ``pid``."""
+    if not (home.root / "run" / "endpoints.json").exists():
+        return False
+    document = home.json("status")
+    return pid in [one["pid"] for one in (*document["masters"], *document["workers"])]
+
+
 @pytest.mark.parametrize("example", SERVICES)
 def test_the_example_of_a_service_starts_one_that_ends_when_it_is_told(
     home: LiveHome, folder: Path, example: str
 ) -> None:
     assert example in EXAMPLES
+    if example.startswith("worker"):
+        home.run("up", "--workers", "1", "--detach")
     service = home.start(*shlex.split(example))
-    pattern = "run/endpoints.json" if example.startswith("master") else "workers/2/warden.sock"
-    until(lambda: list(home.root.glob(pattern)), f"{example} has begun")
+    until(lambda: is_there(home, service.pid), f"{example} has begun")
 
-    service.send_signal(signal.SIGTERM)
+    if example.startswith("worker"):  # the whole cluster, else its warden waits for 30 s
+        home.run("down", "--wait", "0s")
+    else:
+        service.send_signal(signal.SIGTERM)
     said, _ = service.communicate(timeout=30)
 
     assert "Traceback" not in said
     assert service.returncode in (0, 143)
 
 
-def test_every_example_of_bench_measures_something(
+def test_an_example_of_bench_measures_and_two_are_compared(
     home: LiveHome, folder: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     found = [example for example in EXAMPLES if is_bench(example)]
