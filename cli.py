@@ -36,6 +36,7 @@ COMMANDS = {
     "watch": ("run", "watch"),
     "wait": ("run", "wait"),
     "logs": ("logs", "logs"),
+    "explain": ("explain", "explain"),
     "stop": ("stop", "stop"),
     "kill": ("stop", "kill"),
     "import": ("importing", "import_"),

@@ -13,6 +13,7 @@ from .master.event_persister import EventPersister
 from .master.gateway import Gateway
 from .master.liveness import Terms
 from .master.registry import Registry
+from .master.sweeper import Sweeper
 from .master.workflow_executor import WorkflowExecutor
 from .worker.callback_sender import CallbackSender
 from .worker.executor import Executor
@@ -47,6 +48,7 @@ MASTER_ROUTES: dict[type[commands.Command], str] = {
     commands.InstanceList: "gateway",
     commands.DefinitionRead: "gateway",
     commands.InstanceWatch: "gateway",
+    commands.ExplainRead: "gateway",
     commands.LogRead: "gateway",
     commands.DebugRequest: "gateway",
 }
@@ -83,6 +85,7 @@ def master_actors(
         "workflow_executor": WorkflowExecutor(master, epoch),
         "event_persister": EventPersister(master, epoch, kill_grace_ms, failover_max),
         "dispatcher": Dispatcher(epoch),
+        "sweeper": Sweeper(),
         "registry": Registry(master, epoch, terms),
     }
 

@@ -179,6 +179,11 @@ class Instance:
             pass
         return self._client.show(self.id)
 
+    def explain(self, task: str = "") -> list[dict[str, Any]]:
+        """Why it, or its task ``task``, has not ended: the causes of `Client.explain`."""
+        causes: list[dict[str, Any]] = self._client.explain(self.id, task)["causes"]
+        return causes
+
     def check(self) -> None:
         """Wait for its end; raises `WorkflowFailed` naming what failed unless it is SUCCESS."""
         document = self.wait()

@@ -16,6 +16,7 @@ from ..protocol.commands import (
     DebugReply,
     DebugRequest,
     DefinitionRead,
+    ExplainRead,
     InstanceChanged,
     InstanceList,
     InstancePage,
@@ -186,6 +187,20 @@ class Reads:
             if len(page["tasks"]) < PAGE_TASKS_MAX:
                 pause_s = min(WATCH_PAUSE_S, WATCH_PAUSE_S * (now - started))
                 time.sleep(max(0.0, min(asked + pause_s, deadline) - now))
+
+    def explain(self, workflow_instance_id: int, task: str = "") -> dict[str, Any]:
+        """Why an instance, or its task ``task``, has not ended.
+
+        ``{"workflow_instance_id", "workflow", "state", "causes": [{"task", "task_instance_id",
+        "state", "owner", "cause", "sentence", "since", "until", "next"}]}``; times are seconds,
+        unknown is None, ``task`` is None for the instance itself. No causes: it has ended. At most
+        200 tasks are told. Raises `NotFound`.
+        """
+        request = ExplainRead(
+            request_id=new_request_id(), workflow_instance_id=workflow_instance_id, task=task
+        )
+        page: dict[str, Any] = self._requester.ask(request, InstancePage).page
+        return page
 
     def log_page(
         self,

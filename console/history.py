@@ -39,6 +39,7 @@ class Reader(Protocol):
     def definition(self, workflow: str, workflow_instance_id: int) -> Document: ...
 
     def dead_letters(self, limit: int) -> list[Document]: ...
+    def explain(self, workflow_instance_id: int, task: str) -> Document: ...
 
 
 class NoHistory:
@@ -58,6 +59,9 @@ class NoHistory:
 
     def dead_letters(self, limit: int) -> list[Document]:
         return []
+
+    def explain(self, workflow_instance_id: int, task: str) -> Document:
+        raise no_instance(workflow_instance_id)
 
 
 def read(question: Callable[[Reader], Result]) -> Result:
@@ -145,6 +149,30 @@ class StoredHistory:
         if document is None:
             raise no_definition(workflow, workflow_instance_id)
         return document
+
+    def explain(self, workflow_instance_id: int, task: str) -> Document:
+        """While no cluster is up, that is the cause of everything."""
+        document = self.show(workflow_instance_id)
+        names = ("workflow_instance_id", "workflow", "state")
+        causes = [
+            {
+                "task": found["name"],
+                "task_instance_id": found["task_instance_id"],
+                "state": found["state"],
+                "owner": None,
+                "cause": "no_cluster",
+                "sentence": "no cluster is up in this home, or it does not answer",
+                "since": None,
+                "until": None,
+                "next": "it goes on at the next `stenella up`",
+            }
+            for found in document["tasks"]
+            if found["end_time"] is None and task in ("", found["name"])
+        ]
+        if task:
+            task_of(document, Address(workflow_instance_id, task))
+        live = document["end_time"] is None
+        return {name: document[name] for name in names} | {"causes": causes if live else []}
 
     def workflow_names(self, limit: int) -> list[str]:
         """Names of registered workflows, sorted."""

@@ -365,6 +365,13 @@ class InstanceWatch(Request, frozen=True):
     until_end: bool = False
 
 
+class ExplainRead(Request, frozen=True):
+    """Why an instance, or its task ``task`` ("": all that live), has not ended."""
+
+    workflow_instance_id: Id
+    task: Name = ""
+
+
 class LogRead(Request, frozen=True):
     """A page of a task's log by ids; attempt 0 is the current one. Passed on to the worker."""
 
@@ -461,6 +468,7 @@ FromClient = (
     | InstanceList
     | DefinitionRead
     | InstanceWatch
+    | ExplainRead
     | LogRead
     | DebugRequest
 )
@@ -470,6 +478,7 @@ OBSERVER_MAY = (
     InstanceRead,
     InstanceList,
     InstanceWatch,
+    ExplainRead,
     LogRead,
     DebugRequest,
 )

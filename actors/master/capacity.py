@@ -17,6 +17,18 @@ CLOSED = {
     "refused": "has just refused",
 }
 
+#: What a person can do about a cause of `why_waits`, or what happens by itself.
+NEXT = {
+    "no_worker": "start one: `stenella worker start --group GROUP`",
+    "unknown_type": "start a worker that has the type, of the same group",
+    "silent": "it is placed when a worker is heard again; see `stenella worker ls`",
+    "draining": "it is placed after `stenella worker resume NAME`, or on another worker",
+    "no_disk": "free some disk there; it is placed by itself then",
+    "refused": "the worker is asked again after its next heartbeat that shows room",
+    "no_slot": "it is placed as soon as one is free",
+    "shutdown": "it goes on at the next `stenella up`",
+}
+
 
 class Slots:
     """A worker as the dispatcher sees it. ``live``: dispatch_id → task instance id; ``instant``

@@ -22,12 +22,15 @@ from ...protocol.commands import (
 )
 from ..backoff import repeat_after_ms
 from ..base import Boot, Context, Timer
-from .capacity import Slots, Waits, why_waits
+from .capacity import NEXT, Slots, Waits, why_waits
+from .cause import AHEAD_CAUSES_MAX as AHEAD_MAX
+from .cause import Cause
 from .messages import (
     Answered,
     CountRunning,
     DrainAll,
     Ended,
+    Explain,
     Forgettable,
     KillFailed,
     MayForget,
@@ -38,11 +41,9 @@ from .messages import (
     Placed,
     Ready,
     Return,
-    SayWaits,
     SendAgain,
     SendKill,
     Status,
-    WaitsSaid,
     WorkerBeat,
     WorkerChanged,
     WorkerSilent,
@@ -77,7 +78,7 @@ Inbox = (
     | DrainAll
     | CountRunning
     | MayForget
-    | SayWaits
+    | Explain
     | TaskExecuteRequestAck
     | TaskKillResponse
 )
@@ -173,8 +174,8 @@ class Dispatcher:
             case MayForget():
                 self._forget(message, ctx)
                 return
-            case SayWaits():
-                self._say_waits(message, ctx)
+            case Explain():
+                self._explain(message, ctx)
                 return
             case Timer():
                 self._look_at_due(ctx)
@@ -328,13 +329,33 @@ class Dispatcher:
             return Waits("shutdown", "the cluster is going down", queued_at)
         return why_waits(self.workers.values(), group, task_type, queued_at)
 
-    def _say_waits(self, message: SayWaits, ctx: Context) -> None:
-        for task in message.page["tasks"]:
-            waiting = message.waiting.get(task["task_instance_id"])
-            if waiting is not None:
-                waits = self.why(*waiting)
-                task["reason"], task["message"] = waits.cause, f"waits: {waits.sentence}"
-        ctx.tell("gateway", WaitsSaid(message.request_id, message.page))
+    def _explain(self, explain: Explain, ctx: Context) -> None:
+        """Name the holder of what waits in a queue or a wait, or is on its way to a worker."""
+        waiting = [cause for cause in explain.causes if cause.queue is not None]
+        delayed = {entry[2].task_instance_id for entry in self.delayed} if waiting else set()
+        for cause in waiting:
+            assert cause.queue is not None
+            queue = self.queues.get(cause.queue)
+            if cause.task_instance_id in delayed:
+                cause.owner = "dispatcher"
+            elif queue is not None and cause.task_instance_id in queue.ids:
+                ahead = queue.ahead(cause.task_instance_id) if len(waiting) <= AHEAD_MAX else 0
+                self._say_queued(cause, ahead)
+        for cause in explain.causes:
+            if cause.dispatch_id in self.requests:
+                entry = self.requests[cause.dispatch_id]
+                cause.owner = "dispatcher"
+                cause.until = ctx.wall_ms + entry.due_ms - ctx.now_ms
+                cause.next = f"its answer; asked {entry.sent} times, then again"
+        ctx.tell("registry", explain)
+
+    def _say_queued(self, cause: Cause, ahead: int) -> None:
+        assert cause.queue is not None
+        waits = self.why(*cause.queue, cause.since or 0)
+        cause.owner, cause.cause, cause.since = "dispatcher", waits.cause, waits.since
+        before = f"; {ahead} {'goes' if ahead == 1 else 'go'} before it" if ahead else ""
+        cause.sentence = f"waits: {waits.sentence}{before}"
+        cause.next = NEXT.get(waits.cause, "it is placed as soon as a worker takes it")
 
     # --- answers --------------------------------------------------------------------------------
 

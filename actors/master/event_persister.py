@@ -36,6 +36,8 @@ from ...workflow.durations import utc, written
 from ..base import Boot, Context, Loaded, Timer
 from ..deadlines import Deadlines, resumed_ms
 from ..suspects import Redelivered
+from .cause import CAUSES_MAX, Cause
+from .explain import of_row, say_parents, say_why
 from .messages import (
     AdmitInstance,
     Answered,
@@ -44,6 +46,7 @@ from .messages import (
     Done,
     Ended,
     EndInstance,
+    Explain,
     InstanceTouched,
     Judge,
     KillFailed,
@@ -57,11 +60,10 @@ from .messages import (
     RecoverTasks,
     Retry,
     Return,
-    SayWaits,
     SendAgain,
     SendKill,
+    Sweep,
     TaskEnded,
-    TellWaits,
     Verdicts,
     WorkerDead,
 )
@@ -107,7 +109,8 @@ Inbox = (
     | Place
     | Return
     | Judge
-    | TellWaits
+    | Explain
+    | Sweep
     | WorkerDead
     | TaskExecuteRunning
     | TaskExecuteResponse
@@ -143,6 +146,7 @@ class EventPersister:
         self.tasks: dict[int, TaskInstanceRow] = {}
         self.waiting: dict[int, list[Waiting]] = {}  # task instance id → behind its load
         self.judging: dict[str, Judging] = {}
+        self.to_sweep: list[int] = []  # rows that the sweeper has not yet asked about in its round
         self.boots: dict[str, str] = {}  # worker → the boot that was judged last; "": it is dead
         self.kept = Deadlines("lost_after")  # by task instance id: until when it may be
         self.touched: dict[int, None] = {}  # instances that changed in turn ``touched_in``
@@ -202,8 +206,10 @@ class EventPersister:
                     self._take_callback(message.command, b"", message.sender, ctx)
             case Judge():
                 self._judge(message, ctx)
-            case TellWaits():
-                self._tell_waits(message, ctx)
+            case Explain():
+                self._explain(message, ctx)
+            case Sweep():
+                self._sweep(message, ctx)
             case WorkerDead():
                 self._hand_over(message, ctx)
             case Timer(name="lost_after"):
@@ -466,18 +472,48 @@ class EventPersister:
         ):
             self._warn(row, ctx)
 
-    def _tell_waits(self, message: TellWaits, ctx: Context) -> None:
-        """Which of a page's tasks are ready and not placed; those behind a wait have their own."""
-        waiting: dict[int, tuple[str, str, int]] = {}
-        for task in message.page["tasks"]:
-            row = self.tasks.get(task["task_instance_id"])
-            if row is None or row.state != T.SUBMITTED_SUCCESS or self._is_stopping(row):
-                continue
-            if row.eligible_at <= ctx.wall_ms:
-                ready = self._ready(row)
-                since = max(row.submit_time, row.eligible_at)
-                waiting[row.id] = ready.group, ready.task_type, since
-        ctx.tell("dispatcher", SayWaits(message.request_id, message.page, waiting))
+    # --- why something has not ended ------------------------------------------------------------
+
+    def _explain(self, explain: Explain, ctx: Context) -> None:
+        """Add the rows that are asked about, and say of each what the row tells."""
+        instance = self.instances.get(explain.workflow_instance_id)
+        if instance is not None:
+            nodes = list(instance.rows) if explain.nodes is None else explain.nodes
+            rows = [instance.rows[node] for node in nodes if node in instance.rows]
+            live = [row for row in rows if row.state not in TASK_FINAL]
+            explain.causes.extend(of_row(row) for row in live[:CAUSES_MAX])
+            for cause in explain.causes:
+                if cause.parents is not None:
+                    say_parents(cause, instance)
+        for cause in explain.causes:
+            row = self.tasks.get(cause.task_instance_id or 0)
+            if row is not None and not cause.owner:
+                self._say_why(cause, row, ctx)
+        ctx.tell("dispatcher", explain)
+
+    def _say_why(self, cause: Cause, row: TaskInstanceRow, ctx: Context) -> None:
+        instance = self.instances[row.workflow_instance_id]
+        say_why(cause, row, instance, ctx.wall_ms)
+        waits_here = row.id in self.deadlines.due_ms or row.id in self.kept.due_ms
+        if row.state == T.DELAY_EXECUTION and waits_here:
+            cause.owner = ME
+        elif row.unreachable_at is not None:
+            cause.owner, left_ms = f"worker {row.worker}", self.kept.due_ms.get(row.id)
+            cause.until = None if left_ms is None else ctx.wall_ms + left_ms - ctx.now_ms
+
+    def _sweep(self, sweep: Sweep, ctx: Context) -> None:
+        """The next rows of those that were live when this round began."""
+        if sweep.begins and not self.to_sweep:
+            self.to_sweep = list(self.tasks)
+        count = sweep.count - len(sweep.again)
+        ids, self.to_sweep = self.to_sweep[:count], self.to_sweep[count:]
+        causes = [*sweep.causes]
+        for task_instance_id in dict.fromkeys([*sweep.again, *ids]):
+            row = self.tasks.get(task_instance_id)
+            if row is not None and row.state not in TASK_FINAL:
+                causes.append(of_row(row))
+        more = bool(self.to_sweep)
+        self._explain(Explain("sweeper", "", causes, more=more), ctx)
 
     # --- callbacks ------------------------------------------------------------------------------
 

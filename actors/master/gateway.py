@@ -15,6 +15,7 @@ from ...protocol.commands import (
     DebugReply,
     DebugRequest,
     DefinitionRead,
+    ExplainRead,
     InstanceChanged,
     InstanceList,
     InstancePage,
@@ -37,9 +38,13 @@ from ...protocol.rows import DeadLetter, IntentRow
 from ..base import Boot, Context, Leave, Loaded, OnDisk, Queried, TellWhenOnDisk, Timer, Withdraw
 from ..suspects import Redelivered
 from . import letters
+from .cause import Cause, parked
 from .messages import (
     Done,
     DrainAll,
+    Explain,
+    Explained,
+    ExplainNamed,
     InstanceTouched,
     KillNamed,
     LiveInstances,
@@ -50,10 +55,10 @@ from .messages import (
     StartWorkflow,
     Status,
     StopWorkflow,
+    Stuck,
     TellStatus,
-    TellWaits,
+    TellStuck,
     Unpark,
-    WaitsSaid,
 )
 
 #: People's eyes: a watch is answered at most that often (DESIGN section 5).
@@ -93,6 +98,7 @@ Inbox = (
     | InstanceList
     | DefinitionRead
     | InstanceWatch
+    | ExplainRead
     | LogRead
     | LogChunk
     | DebugRequest
@@ -101,10 +107,14 @@ Inbox = (
     | Done
     | NotDone
     | Status
-    | WaitsSaid
+    | Explained
+    | Stuck
     | Relayed
     | InstanceTouched
 )
+
+#: Tasks of which people want to know why they do not run.
+WAITING_STATES = ("SUBMITTED_SUCCESS", "DELAY_EXECUTION", "DISPATCH")
 
 
 class Open:
@@ -120,6 +130,7 @@ class Open:
         self.awaited = 0  # of debug: nodes that have not
         self.live = False  # of a log: the attempt has not ended
         self.worker = ""  # of a log: who has it
+        self.about: dict[str, Any] = {}  # of an explanation: the instance
 
     def watches(self, workflow_instance_id: int) -> bool:
         """Whether this is a watch of that instance."""
@@ -176,6 +187,7 @@ class Gateway:
                 | InstanceList()
                 | DefinitionRead()
                 | InstanceWatch()
+                | ExplainRead()
                 | LogRead()
                 | DebugRequest()
             ):
@@ -197,18 +209,13 @@ class Gateway:
                 )
             case Queried():
                 self._answer_query(message, ctx)
-            case WaitsSaid():
-                self._send_page(message.request_id, message.page, ctx)
+            case Explained():
+                self._send_explained(message, ctx)
+            case Stuck():
+                reply = DebugReply(request_id=message.request_id, rows=message.causes)
+                self._reply(message.request_id, reply, ctx)
             case Status():
-                masters = [{"id": self.master, "pid": self.pid, "endpoint": self.endpoint}]
-                page = {
-                    "masters": masters,
-                    "workers": message.workers,
-                    "problem": _stall(ctx) if ctx.stalled_ms else None,
-                    "time": ctx.wall_ms / 1_000,
-                }
-                status = InstancePage(request_id=message.request_id, page=page)
-                self._reply(message.request_id, status, ctx)
+                self._send_status(message, ctx)
             case Relayed():
                 self._count_relayed(message, ctx)
             case LogChunk() | DebugReply() | Refused():
@@ -375,6 +382,8 @@ class Gateway:
                 self._touch(number, ctx)  # what is thought and not yet on disk is news, too
                 self._ask_changes(opened, ctx)
                 self._arm(ctx)
+            case ExplainRead():
+                ctx.query("ended", request_id, request.workflow_instance_id, 0)
             case LogRead():
                 opened.until_ms = ctx.now_ms + LOG_WAIT_MS
                 self._ask_log(request, ctx)
@@ -383,13 +392,15 @@ class Gateway:
                 ctx.query("trace", request_id, request.task_instance_id)
             case DebugRequest(kind="dead-letters"):
                 ctx.query("dead_letters", request_id, min(max(request.limit, 1), LIST_LIMIT_MAX))
+            case DebugRequest(kind="stuck"):
+                ctx.tell("sweeper", TellStuck(request_id))
             case DebugRequest(kind="mailboxes"):
                 opened.rows = ctx.inspect()
                 opened.until_ms = ctx.now_ms + DEBUG_WAIT_MS
                 ctx.tell("registry", Relay(None, request))
                 self._arm(ctx)
             case DebugRequest():
-                kinds = "mailboxes, trace and dead-letters"
+                kinds = "mailboxes, stuck, trace and dead-letters"
                 text = f"there is no debug {request.kind[:40]!r}; there are {kinds}"
                 self._refuse(request_id, 2, "usage", text, ctx)
 
@@ -408,7 +419,7 @@ class Gateway:
             case InstanceWatch():
                 opened.querying = False
                 if _is_news(request, document):
-                    ctx.tell("event_persister", TellWaits(answer.token, document))
+                    self._have_explained(answer.token, document, ctx)
                 else:
                     self._arm(ctx)
             case LogRead():
@@ -426,21 +437,51 @@ class Gateway:
                     workflow_instance_id=document["workflow_instance_id"],
                 )
                 ctx.tell("registry", Relay(document["worker"], read))
+            case ExplainRead():
+                self._explain(opened, document["instance"], ctx)
             case DebugRequest():
                 self._reply(answer.token, DebugReply(request_id=answer.token, rows=document), ctx)
             case InstanceRead():
-                ctx.tell("event_persister", TellWaits(answer.token, document))
+                self._have_explained(answer.token, document, ctx)
             case _:
                 self._reply(answer.token, InstancePage(request_id=answer.token, page=document), ctx)
 
-    def _send_page(self, request_id: str, page: dict[str, Any], ctx: Context) -> None:
-        """A page of an instance, on which the dispatcher has said why tasks wait."""
-        opened = self.open.get(request_id)
+    def _explain(self, opened: Open, instance: dict[str, Any], ctx: Context) -> None:
+        """Of an instance that has ended nothing waits any more."""
+        request: ExplainRead = opened.request
+        names = ("workflow_instance_id", "workflow", "state")
+        opened.about = {name: instance[name] for name in names}
+        number, request_id = instance["workflow_instance_id"], request.request_id
+        if instance["end_time"] is not None or instance["attention"]:
+            page = opened.about | {"causes": parked(instance)}
+            self._reply(request_id, InstancePage(request_id=request_id, page=page), ctx)
+        else:
+            ctx.tell("workflow_executor", ExplainNamed(request_id, number, request.task))
+
+    def _have_explained(self, request_id: str, page: dict[str, Any], ctx: Context) -> None:
+        """Before a page is sent, why its tasks are not running is filled in."""
+        causes = [
+            Cause(task_instance_id=task["task_instance_id"])
+            for task in page["tasks"]
+            if task["state"] in WAITING_STATES
+        ]
+        explain = Explain("gateway", request_id, causes, page=page)
+        ctx.tell("event_persister", explain)
+
+    def _send_explained(self, explained: Explained, ctx: Context) -> None:
+        opened = self.open.get(explained.request_id)
         if opened is None:
             return
-        is_watch = isinstance(opened.request, InstanceWatch)
-        kind: Any = InstanceChanged if is_watch else InstancePage
-        self._reply(request_id, kind(request_id=request_id, page=page), ctx)
+        request, page = opened.request, explained.page
+        if page is None:
+            page = opened.about | {"causes": [cause.document() for cause in explained.causes]}
+        else:
+            causes = {cause.task_instance_id: cause for cause in explained.causes if cause.owner}
+            for task in page["tasks"]:
+                if cause := causes.get(task["task_instance_id"]):
+                    task["reason"], task["message"] = cause.cause, cause.sentence
+        kind: Any = InstanceChanged if isinstance(request, InstanceWatch) else InstancePage
+        self._reply(explained.request_id, kind(request_id=explained.request_id, page=page), ctx)
 
     def _ask_log(self, request: LogRead, ctx: Context) -> None:
         ctx.query("log_place", request.request_id, request.task_instance_id, request.attempt)
@@ -554,6 +595,18 @@ class Gateway:
         ctx.tell("dispatcher", drain)
         ctx.tell("registry", drain)
 
+    def _send_status(self, status: Status, ctx: Context) -> None:
+        masters = [{"id": self.master, "pid": self.pid, "endpoint": self.endpoint}]
+        problem = _stall(ctx) if ctx.stalled_ms else None
+        page = {
+            "masters": masters,
+            "workers": status.workers,
+            "problem": problem,
+            "time": ctx.wall_ms / 1_000,
+        }
+        answer = InstancePage(request_id=status.request_id, page=page)
+        self._reply(status.request_id, answer, ctx)
+
     # --- answers --------------------------------------------------------------------------------
 
     def _reply(self, request_id: str, reply: Any, ctx: Context) -> None:
@@ -610,7 +663,7 @@ def _not_found(request: Any) -> str:
             return "no workflow has run here yet"
         case DefinitionRead() if request.workflow:
             return f"no workflow {request.workflow!r} is registered; submitting a file does that"
-        case InstanceRead() | InstanceWatch() | DefinitionRead():
+        case InstanceRead() | InstanceWatch() | ExplainRead() | DefinitionRead():
             number = request.workflow_instance_id
             return f"no workflow instance {number}; `stenella ls` shows those there are"
         case _:
@@ -622,6 +675,8 @@ def _asks(request: Any, query: str) -> bool:
     match request:
         case InstanceWatch():
             return query == ("ended" if request.until_end else "changes")
+        case ExplainRead():
+            return query == "ended"
         case InstanceRead():
             return query == "instance_page"
         case InstanceList():

@@ -16,6 +16,7 @@ from ...protocol.commands import (
 from ...protocol.errors import Problem
 from ...protocol.rows import TaskInstanceRow, WorkflowInstanceRow
 from ...protocol.states import TaskState
+from .cause import Cause
 from .version import Version
 
 #: The level of a medium task of a medium workflow (`requests.level_of`).
@@ -137,26 +138,62 @@ class Forgettable(Message, frozen=True):
     live: int
 
 
-class TellWaits(Message, frozen=True):
-    """gateway → event_persister: fill into a page's tasks why they are not placed."""
+class ExplainNamed(Message, frozen=True):
+    """gateway → workflow_executor: why has this instance, or its task ``task``, not ended?"""
 
     request_id: str
-    page: dict[str, Any]
+    workflow_instance_id: int
+    task: str
 
 
-class SayWaits(Message, frozen=True):
-    """event_persister → dispatcher: ``waiting``: task → group, type, since when (wall)."""
+class Sweep(Message, frozen=True):
+    """sweeper → workflow_executor → event_persister: the next ``count`` live rows, and ``again``.
+
+    ``begins``: a new sweep. It comes back as `Explained`.
+    """
+
+    count: int
+    again: list[int]
+    begins: bool
+    causes: list[Cause] = []  # instances that nothing would move on
+
+
+class Explain(Message, frozen=True):
+    """workflow_executor, gateway → event_persister → dispatcher → registry: fill in the causes.
+
+    ``nodes`` of the instance ``workflow_instance_id`` (None: all that are live) are added by the
+    persister. ``page``: of a client, whose tasks are told why they wait.
+    """
+
+    to: str  # gateway or sweeper
+    request_id: str
+    causes: list[Cause]
+    workflow_instance_id: int = 0
+    nodes: list[int] | None = []
+    page: dict[str, Any] | None = None
+    more: bool = False
+
+
+class TellStuck(Message, frozen=True):
+    """gateway → sweeper: what has nobody who acts next?"""
 
     request_id: str
-    page: dict[str, Any]
-    waiting: dict[int, tuple[str, str, int]]
 
 
-class WaitsSaid(Message, frozen=True):
-    """dispatcher → gateway: the page, to be sent."""
+class Stuck(Message, frozen=True):
+    """sweeper → gateway: documents of causes, and when they were ``found``."""
 
     request_id: str
-    page: dict[str, Any]
+    causes: list[dict[str, Any]]
+
+
+class Explained(Message, frozen=True):
+    """registry → gateway, sweeper: every cause as it was filled in."""
+
+    request_id: str
+    causes: list[Cause]
+    page: dict[str, Any] | None
+    more: bool  # of a sweep: there are more rows
 
 
 class DrainAll(Message, frozen=True):

@@ -54,6 +54,7 @@ class ReadyQueue(Generic[T]):
         self.group = group
         self.task_type = task_type
         self.keys: list[Key] = []
+        self.ids: set[int] = set()  # of the tasks that wait here
         #: Load, name, stamp, and the number of the offer: one that was forgotten and is back has
         #: the same name, perhaps the same stamp.
         self._takers: list[tuple[float, str, int, int, T]] = []
@@ -63,10 +64,18 @@ class ReadyQueue(Generic[T]):
     def push(self, key: Key) -> None:
         """To its place."""
         heapq.heappush(self.keys, key)
+        self.ids.add(key.task_instance_id)
 
     def pop(self) -> Key:
         """The key that goes first."""
-        return heapq.heappop(self.keys)
+        key = heapq.heappop(self.keys)
+        self.ids.discard(key.task_instance_id)
+        return key
+
+    def ahead(self, task_instance_id: int) -> int:
+        """How many go before it; looks at all keys."""
+        own = min(key for key in self.keys if key.task_instance_id == task_instance_id)
+        return sum(key < own for key in self.keys)
 
     def offer(self, taker: T) -> None:
         """What is known of a worker has changed; ``stamp`` has risen since it was last offered."""

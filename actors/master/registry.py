@@ -20,12 +20,15 @@ from ...protocol.commands import (
     WorkerWelcome,
 )
 from ..base import Boot, Context, Loaded, PeerLost, Timer, WardenGone, WatchWarden
+from .cause import Cause
 from .known import Intruder, Known, row_of
 from .liveness import Terms
 from .messages import (
     CountRunning,
     Done,
     DrainAll,
+    Explain,
+    Explained,
     Forgettable,
     Judge,
     MayForget,
@@ -61,6 +64,7 @@ Inbox = (
     | Verdicts
     | RecoverWorkers
     | TellStatus
+    | Explain
     | OrderWorker
     | Forgettable
     | DrainAll
@@ -107,6 +111,8 @@ class Registry:
                 self._lose(message.peer, ctx)
             case WardenGone():
                 self._lose_warden(message)
+            case Explain():
+                self._explain(message, ctx)
             case TellStatus():
                 shown = [k for k in self.workers.values() if not k.is_hidden]
                 there = [k for k in shown if message.all or k.row.left_at is None]
@@ -329,6 +335,31 @@ class Registry:
     def _call_late(self, known: Known, ctx: Context) -> None:
         known.late = True
         ctx.tell("dispatcher", WorkerSilent(known.row.id))
+
+    # --- why something has not ended ------------------------------------------------------------
+
+    def _explain(self, explain: Explain, ctx: Context) -> None:
+        """Name the worker that acts next, or what becomes of what a silent one has."""
+        for cause in explain.causes:
+            known = self.workers.get(cause.worker)
+            if known is not None and not known.is_over:
+                self._say_worker(cause, known, ctx)
+        done = Explained(explain.request_id, explain.causes, explain.page, explain.more)
+        ctx.tell(explain.to, done)
+
+    def _say_worker(self, cause: Cause, known: Known, ctx: Context) -> None:
+        cause.owner = cause.owner or f"worker {known.row.id}"
+        cause.since = cause.since or known.row.registered_at
+        if not known.late:
+            cause.next = cause.next or "it says that it runs"
+            return
+        cause.sentence += f"; {known.row.id} is not heard"
+        left_ms = self._last_heard_ms(known) + self.terms.patience_ms - ctx.now_ms
+        if self.terms.sees(known.row) and not known.warden_gone:
+            cause.next = "its warden guards it; the worker is expected back"
+        else:
+            cause.until = ctx.wall_ms + max(0, left_ms)
+            cause.next = "the worker is declared dead then, and it is handed over"
 
     # --- what people want -----------------------------------------------------------------------
 

@@ -14,6 +14,8 @@ from collections.abc import Iterable
 from typing import assert_never
 from weakref import WeakValueDictionary
 
+import msgspec
+
 from ...protocol.errors import DefinitionRefused, Usage
 from ...protocol.reasons import NEVER_RETRIED
 from ...protocol.rows import TaskInstanceRow, WorkflowInstanceRow, WorkflowVersion
@@ -30,12 +32,15 @@ from ...workflow.parameters import start_params
 from ...workflow.validation import check
 from ..base import Boot, Context, Loaded, Timer
 from ..deadlines import Deadlines, resumed_ms
+from .cause import Cause
 from .messages import (
     AdmitInstance,
     CloseNodes,
     CreateTasks,
     Done,
     EndInstance,
+    Explain,
+    ExplainNamed,
     InstanceTouched,
     KillNamed,
     KillNode,
@@ -48,6 +53,7 @@ from .messages import (
     Retry,
     StartWorkflow,
     StopWorkflow,
+    Sweep,
     TaskEnded,
     Unpark,
 )
@@ -86,6 +92,10 @@ Inbox = (
     | TaskEnded
     | Advance
     | Resume
+    | TaskEnded
+    | ExplainNamed
+    | Sweep
+    | Advance
 )
 
 
@@ -172,6 +182,10 @@ class WorkflowExecutor:
             case Unpark():
                 self.unparks.setdefault(message.workflow_instance_id, []).append(message.request_id)
                 ctx.load("instance", message.workflow_instance_id)
+            case ExplainNamed():
+                self._explain(message, ctx)
+            case Sweep():
+                self._look_for_stuck(message, ctx)
             case TaskEnded():
                 self._take_end(message, ctx)
             case Advance():
@@ -463,6 +477,73 @@ class WorkflowExecutor:
         ctx.tell("gateway", LiveInstances(len(self.live)))
         ctx.tell("gateway", InstanceTouched(row.id, ended=True))
 
+    # --- why something has not ended ------------------------------------------------------------
+
+    def _explain(self, explain: ExplainNamed, ctx: Context) -> None:
+        """The instance itself, or one task; what has a row is the event persister's to tell."""
+        number, request_id = explain.workflow_instance_id, explain.request_id
+        live = self.live.get(number)
+        if live is None:
+            text = f"workflow instance {number} has just ended"
+            ctx.tell("gateway", NotDone(request_id, 6, "refused", text))
+            return
+        if not explain.task:
+            causes = [self._cause_of(live)]
+            ctx.tell("event_persister", Explain("gateway", request_id, causes, number, None))
+            return
+        node = live.version.graph.index.get(explain.task)
+        if node is None:
+            names = live.version.graph.names
+            self._refuse_unknown(request_id, number, explain.task, names, ctx)
+            return
+        causes = [] if live.has_row[node] else [self._cause_of_node(live, node)]
+        ctx.tell("event_persister", Explain("gateway", request_id, causes, number, [node]))
+
+    def _cause_of(self, live: Live) -> Cause:
+        """``owner`` is empty where nothing would ever move it on."""
+        row = live.row
+        cause = Cause(state=WorkflowState(row.state).name, since=row.start_time)
+        cause.until = row.timeout_at or None
+        if live.running or live.ready or live.advancing:
+            cause.owner = "workflow_executor"
+        waiting = len(live.has_row) - sum(live.has_row)
+        cause.cause = "running"
+        cause.sentence = f"{_tasks(live.running)} live, {_tasks(waiting)} waiting for others"
+        cause.next = "it ends when its last task has ended"
+        if row.state == W.READY_STOP:
+            cause.cause = "stopping"
+            cause.sentence = f"is being stopped ({row.reason}); {_tasks(live.running)} still live"
+        elif live.stopping:
+            cause.cause = "failing"
+            cause.sentence = f"{live.first_failure}, so nothing new starts; {cause.sentence}"
+        return cause
+
+    def _cause_of_node(self, live: Live, node: int) -> Cause:
+        graph = live.version.graph
+        cause = Cause(task=graph.names[node], owner="workflow_executor", since=live.row.start_time)
+        if live.below_failure[node]:
+            cause.cause, cause.sentence = "upstream_failed", "a task before it did not succeed"
+            cause.next = "it is UPSTREAM_FAILED when the instance ends"
+        elif live.stopping:
+            cause.cause, cause.sentence = "stopping", "nothing new starts in its instance"
+            cause.next = "it is SKIPPED when the instance ends"
+        elif live.missing[node]:
+            cause.parents, cause.owner = list(graph.parents[node]), ""
+        else:
+            cause.cause, cause.sentence = "ready", "its turn has come"
+            cause.next = "it waits for a worker in a moment"
+        return cause
+
+    def _look_for_stuck(self, sweep: Sweep, ctx: Context) -> None:
+        """Instances without a next step go with the rows that the sweeper asks about."""
+        causes = []
+        for live in self.live.values() if sweep.begins else ():
+            cause = self._cause_of(live)
+            if not cause.owner:
+                cause.task_instance_id, cause.event_no = -live.row.id, live.row.event_no
+                causes.append(cause)
+        ctx.tell("event_persister", msgspec.structs.replace(sweep, causes=causes))
+
     # --- recovery -------------------------------------------------------------------------------
 
     def _load_instances(self, after: int, ctx: Context) -> None:
@@ -535,3 +616,7 @@ class WorkflowExecutor:
         if ctx.wall_ms + left_ms < row.timeout_at:
             row.timeout_at = ctx.wall_ms + left_ms
             ctx.write(row)
+
+
+def _tasks(count: int) -> str:
+    return f"{count} task{'' if count == 1 else 's'}"

@@ -19,6 +19,8 @@ from stenella.actors.master.gateway import (
 from stenella.actors.master.messages import (
     Done,
     DrainAll,
+    Explain,
+    Explained,
     InstanceTouched,
     LiveInstances,
     NotDone,
@@ -28,8 +30,6 @@ from stenella.actors.master.messages import (
     Status,
     StopWorkflow,
     TellStatus,
-    TellWaits,
-    WaitsSaid,
 )
 from stenella.protocol.commands import (
     Answer,
@@ -219,13 +219,13 @@ def test_a_read_is_a_query_for_people(request_: Any, query: Asked) -> None:
 
 
 def test_what_was_read_goes_to_whoever_asked_last() -> None:
-    ctx, page = Recorder(), {"state": "SUCCESS"}
+    ctx, page = Recorder(), {"state": "SUCCESS", "tasks": []}
     made = gateway(ctx, read())
     assert ctx.give(made, read(), ANEW) == []
 
     asked = ctx.give(made, Queried("instance_page", "r", page))
-    assert asked == [("tell", "event_persister", TellWaits("r", page))]
-    asked = ctx.give(made, WaitsSaid("r", page))
+    assert asked == [("tell", "event_persister", Explain("gateway", "r", [], page=page))]
+    asked = ctx.give(made, Explained("r", [], page, False))
 
     assert asked == [("send", ANEW, InstancePage(request_id="r", page=page))]
 
@@ -321,7 +321,11 @@ def test_a_watch_asks_at_once_for_what_it_has_not_seen() -> None:
 
 @pytest.mark.parametrize(
     ("asking", "found"),
-    [(watch(), changes({"name": "a"})), (watch(0), changes()), (watch(), changes(end_time=1.0))],
+    [
+        (watch(), changes({"task_instance_id": 1, "state": "SUCCESS"})),
+        (watch(0), changes()),
+        (watch(), changes(end_time=1.0)),
+    ],
 )
 def test_a_watch_is_answered_by_news_the_first_time_and_by_the_end(
     asking: InstanceWatch, found: Queried
@@ -329,7 +333,7 @@ def test_a_watch_is_answered_by_news_the_first_time_and_by_the_end(
     ctx = Recorder()
 
     made = gateway(ctx, asking, found)
-    asked = ctx.give(made, WaitsSaid("r", found.document))
+    asked = ctx.give(made, Explained("r", [], found.document, False))
 
     assert asked == [("send", CLIENT, InstanceChanged(request_id="r", page=found.document))]
 
@@ -358,7 +362,13 @@ def test_what_happens_is_looked_at_when_it_is_on_disk_and_asked_for_once_at_a_ti
 
 def test_what_nobody_watches_is_not_looked_at() -> None:
     ctx = Recorder()
-    made = gateway(ctx, watch(), changes({"name": "a"}), WaitsSaid("r", {}), OnDisk(7))  # answered
+    made = gateway(
+        ctx,
+        watch(),
+        changes({"task_instance_id": 1, "state": "SUCCESS"}),
+        Explained("r", [], {"tasks": []}, False),
+        OnDisk(7),
+    )  # answered
 
     assert ctx.give(made, InstanceTouched(7)) == []
 
@@ -403,7 +413,7 @@ def test_who_waits_for_the_end_hears_of_nothing_else() -> None:
     running = msgspec.structs.replace(changes(), name="ended")
     assert of(ctx.give(made, running), "tell") == []
     over = msgspec.structs.replace(changes(end_time=1.0), name="ended")
-    assert of(ctx.give(made, over), "tell") == [TellWaits("r", over.document)]
+    assert of(ctx.give(made, over), "tell") == [Explain("gateway", "r", [], page=over.document)]
 
 
 # --- leaving unused ------------------------------------------------------------------------------

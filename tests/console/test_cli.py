@@ -48,6 +48,7 @@ debug mailboxes
 debug trace
 doctor
 down
+explain
 import wfformat
 init
 key ls

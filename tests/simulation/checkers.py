@@ -184,6 +184,7 @@ class Checkers:
     def unrest(self) -> tuple[str, int] | None:
         """What has not ended yet, and a task that it concerns; None if all is quiet."""
         world = self.world
+        self.nothing_is_stuck()
         for instance in self.rows.instances.values():
             if instance["state"] not in WORKFLOW_FINAL:
                 tasks = self.rows.tasks_of.get(instance["id"], {}).values()
@@ -194,6 +195,13 @@ class Checkers:
                 waiting = list(client.pending) or "submits to come"
                 return f"{client.name} waits for {waiting}", 0
         return None
+
+    def nothing_is_stuck(self) -> None:
+        """The master's own sweeper has found nobody without an owner. Raises `Violation`."""
+        if (boxes := self.world.master.mailboxes) is not None:
+            sweeper: Any = boxes.counted["sweeper"].actor
+            for number, cause in sweeper.stuck.items():
+                raise Violation("§1 whatever lives has somebody who acts next", f"{cause}", number)
 
     def leftover(self) -> tuple[str, int] | None:
         """What is left when everything has ended, and a task that it concerns."""

@@ -8,6 +8,7 @@ from stenella.protocol.codec import CommandDecoder, decode_header, digest, encod
 from stenella.protocol.commands import (
     Answer,
     Command,
+    ExplainRead,
     InstanceChanged,
     InstanceList,
     InstancePage,
@@ -254,6 +255,7 @@ class Client:
             page = answer.page
             if page["instance"] is None or page["instance"]["end_time"] is None:
                 self.watch(number, page["last"])
+                self.explain(number)
             else:
                 self.look_around(number, page)
 
@@ -263,6 +265,20 @@ class Client:
         """Look at an instance once."""
         request = InstanceRead(request_id=self._id("read"), workflow_instance_id=number)
         self.ask(request, lambda answer: None)
+
+    def explain(self, number: int) -> None:
+        """Ask why it has not ended."""
+        request = ExplainRead(request_id=self._id("why"), workflow_instance_id=number)
+
+        def judge(answer: Command) -> None:
+            if isinstance(answer, Refused) and answer.code == "refused":
+                return  # it has ended meanwhile
+            assert isinstance(answer, InstancePage), answer
+            for cause in answer.page["causes"]:
+                if not (cause["sentence"] and cause["cause"]):
+                    raise Violation("§1 what waits can say why", f"{cause}")
+
+        self.ask(request, judge)
 
     def look_around(self, number: int, page: dict[str, Any]) -> None:
         """What else people read."""
