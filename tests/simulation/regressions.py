@@ -192,6 +192,7 @@ CLONED = {
     "instances": 8,
 }
 
+
 #: Results of adopted attempts and the registration leave in one frame, while much is ready.
 BACK_IN_A_HURRY = {
     "worker_crash_ms": 600,
