@@ -1,5 +1,7 @@
 """`explain` as a person uses it, while a cluster is up and when it is not."""
 
+from typing import Any
+
 import pytest
 
 from .home import LiveHome, until
@@ -10,7 +12,7 @@ pytestmark = [pytest.mark.live, pytest.mark.slow]
 def test_what_runs_waits_and_has_ended_says_so(cluster: LiveHome) -> None:
     gate = cluster.folder / "gate"
     wait = f'until [ -e "{gate}" ]; do sleep 0.05; done'
-    tasks = [
+    tasks: list[dict[str, Any]] = [
         {"name": "runs", "script": wait},
         {"name": "below", "script": "true", "depends_on": ["runs"]},
         {"name": "nowhere", "script": "true", "worker_group": "big"},
