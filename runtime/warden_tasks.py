@@ -14,6 +14,8 @@ from contextlib import suppress
 from ..actors.worker.warden import Fields
 
 MARKER = b"STENELLA_ATTEMPT="
+#: Why a process cannot be started just now; others have to end first.
+PASSING = frozenset({errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE})
 LOOK = os.WEXITED | os.WNOHANG | os.WNOWAIT  # has it ended? Do not reap
 EVERY_SIGNAL = sorted(signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP})
 KILLED_CHILD = 128 + signal.SIGKILL  # what a shell ends with when its last command got KILL
@@ -83,6 +85,8 @@ class Tasks:
                 setsigdef=EVERY_SIGNAL,
             )
         except (OSError, ValueError, TypeError, IndexError) as error:
+            if isinstance(error, OSError) and error.errno in PASSING:
+                return {"do": "spawn_later", "dispatch_id": dispatch_id, "start": start}
             why = str(error)
             if isinstance(error, OSError):
                 why = reason(path, error) if path else str(error.strerror)

@@ -37,12 +37,14 @@ From the world:
 | closed | connection | read to its end; nothing more comes from it |
 | spawned | dispatch_id, pid, start_ticks, start_time | answers ``spawn`` |
 | spawn_failed | dispatch_id, message, end_time | answers ``spawn`` |
+| spawn_later | dispatch_id, start | answers ``spawn``: no process, memory or file just now |
 | never_spawned | dispatch_id, end_time | answers ``spawn``, see `Warden.withdrawn` |
 | signalled | dispatch_id | answers ``signal`` if the main process had not ended by then |
 | exited | dispatch_id, code, signal, duration_ms, oom | the main process ended; one is None |
 | counted | counts: dispatch_id → processes | answers ``count``; of those too many at least |
 | swept | dispatch_id, sweep_no, left (pids) | answers ``sweep``: found alive, or not yet clear |
-| grace_over, sweep_again, idle_over, count, logs_due | as given to ``timer`` | it fired |
+| grace_over, sweep_again, spawn_again | as given to ``timer`` | it fired |
+| idle_over, count, logs_due | as given to ``timer`` | it fired |
 | limit_over | dispatch_id | the time of ``limit`` is over |
 
 Effects:
@@ -92,6 +94,10 @@ else:
 
 IDLE_MS = 30_000  # without process and without worker: time for a worker's restart (DESIGN §6)
 
+#: Pauses between spawns that fail for a reason that passes (EAGAIN, ENOMEM, EMFILE): some other
+#: process has to end first, and each try costs a millisecond.
+SPAWN_PAUSES_MS = (50, 200, 1_000, 5_000)
+
 #: Pauses between passes while something is left. KILL takes effect within milliseconds; whatever
 #: outlasts a second of it is reported, and tried again every second.
 SWEEP_PAUSES_MS = (2, 8, 20, 50, 120, 300, 500, 1_000)
@@ -138,6 +144,7 @@ class Live:
 
     def __init__(self, abandoned: bool) -> None:
         self.abandoned = abandoned  # a former warden began it, or was about to
+        self.spawns = 0  # that failed for a reason that passes
         self.asked: str | None = None  # the first kill's intent
         self.intent: str | None = None  # the same, once its signal has gone out in time
         self.grace_ms = 0  # the shortest asked for
@@ -400,6 +407,17 @@ class Warden:
         live.intent = live.asked
         live.result = _nothing_ran(message["end_time"]) | {"signal": TERM}
         return self._conclude(message["dispatch_id"])
+
+    def _spawn_later(self, message: Fields) -> list[Effect]:
+        """It keeps its slot, costs no try, and is looked at again before each further spawn."""
+        live = self.live[message["dispatch_id"]]
+        pause_ms = SPAWN_PAUSES_MS[min(live.spawns, len(SPAWN_PAUSES_MS) - 1)]
+        live.spawns += 1
+        return [("timer", pause_ms, {"do": "spawn_again", "start": message["start"]})]
+
+    def _spawn_again(self, message: Fields) -> list[Effect]:
+        start = message["start"]
+        return [("spawn", start)] if start["dispatch_id"] in self.live else []
 
     def _spawn_failed(self, message: Fields) -> list[Effect]:
         dispatch_id = message["dispatch_id"]

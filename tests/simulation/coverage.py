@@ -63,6 +63,7 @@ FAULTS = {
     "F24": ("a node's loop does not come round", ("block_ms",)),
     "F25": ("SIGSTOP, later SIGCONT, of a process or a machine", ("freeze_ms", "suspend_ms")),
     "F26": ("tasks are deaf, litter, crash, lie", ("deaf", "stubborn", "littering", "odd")),
+    "F27": ("no process, memory or file just now", ("scarce",)),
     "F28": ("pids are used again, files of a former boot", ("pids_max", "reboot_ms")),
     "F30": ("a worker comes and goes every second", ("flap_ms",)),
     "F31": ("everybody connects again at once", ("herd_ms",)),

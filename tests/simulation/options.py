@@ -25,6 +25,7 @@ WEATHER = (
         "shutdowns",
     ),
     *("commit_ms_max", "commit_slow", "commit_stall", "commit_unknown", "commit_final"),
+    "scarce",
     *("disk_full_ms", "disk_ms", "orders_ms", "flap_ms", "twin_ms", "clock_jump_ms"),
 )
 
@@ -109,6 +110,7 @@ class Options:
     commit_ms_max: int = 2
     commit_slow: float = 0.0  # commits that take seconds
     commit_stall: float = 0.0  # commits that fail for a while
+    scarce: float = 0.0  # of spawns that fail for want of a process, of memory, of a file
     commit_unknown: float = 0.0  # commits whose answer is lost, whether they succeeded or not
     commit_final: float = 0.0  # commits after which the node must end
     disk_full_ms: int = 0  # interval
@@ -230,6 +232,7 @@ DRAWN: dict[str, Draw] = {
     "clock_offset_ms_max": kind(0.5, 100, 3_600_000),
     "clock_jump_ms": kind(0.2, 10_000),
     "drift": kind(0.3, 0.01),
+    "scarce": kind(0.15, 0.3),
 }
 
 

@@ -9,6 +9,7 @@ from stenella.actors.master.event_persister import EventPersister
 from stenella.actors.suspects import Suspect, Suspicion
 from stenella.actors.turn import Turn
 from stenella.actors.worker.executor import DRAIN_CHECK_MS, Executor
+from stenella.actors.worker.warden import Warden
 from stenella.protocol.rows import Batch
 from stenella.storage.journal import Journal
 
@@ -81,10 +82,24 @@ class DrainsForEver(Executor):
             super()._go_on_draining(ctx)
 
 
+class GivesUpAtOnce(Warden):
+    """What passes ends the attempt, and costs a try."""
+
+    def _spawn_later(self, message: Any) -> Any:
+        failed = {"dispatch_id": message["dispatch_id"], "message": "EAGAIN", "end_time": 1}
+        return self._spawn_failed(failed)
+
+
 UNKNOWN: dict[str, Any] = {"commit_unknown": 0.2}
 BUSY: dict[str, Any] = {"instances": 8, "tasks_max": 6, "task_ms_max": 500}
 
 PLANTED_CRASHES = [
+    Bug(
+        "a lack that passes ends an attempt",
+        "F27",
+        Parts(warden=GivesUpAtOnce),
+        CALM | BUSY | {"scarce": 0.5, "noops": 0.0},
+    ),
     Bug("a lost answer is taken for yes", "I6", Parts(journal=BelievesLostAnswers), UNKNOWN),
     Bug(
         "poison is taken again and again",

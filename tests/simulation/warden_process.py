@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from stenella.actors.worker.warden import Effect
 
+from .story import Violation
+
 if TYPE_CHECKING:
     from .machine import Machine, Process
     from .warden_line import Stream
@@ -40,6 +42,7 @@ class WardenProcess:
         self.exits: list[Fields] = []
         self.due: list[Fields] = []
         self.mains: dict[int, Process] = {}  # not reaped, by pid
+        self.odd: dict[int, str] = {}  # dispatch → what is odd about its task
         self.polling = False
         self.limits: dict[int, int] = {}  # dispatch → how often it was set or called off
         self.note("starts")
@@ -145,6 +148,9 @@ class WardenProcess:
 
     def _record(self, record: Fields) -> None:
         self._gap()
+        if record.get("problem") and self.odd.get(record["dispatch_id"]) != "spawn":
+            text = f"{record} of a sound task"
+            raise Violation("F27 what passes ends no attempt", text, 0)
         self.machine.log.append(json.dumps(record))
         self.note("records", record)
         self.world.checkers.on_record(self.machine.node, record)
@@ -203,6 +209,9 @@ class WardenProcess:
 
     def _spawn(self, start: Fields) -> Fields:
         dispatch_id, wall_ms = start["dispatch_id"], self.machine.node.wall_ms()
+        self.odd[dispatch_id] = json.loads(start["argv"][1])["odd"]
+        if self.world.random.random() < self.world.weather.scarce:
+            return {"do": "spawn_later", "dispatch_id": dispatch_id, "start": start}
         process = self.machine.spawn(start | {"started_ms": self.world.now_ms})
         if process is None:
             failed = {"do": "spawn_failed", "dispatch_id": dispatch_id, "end_time": wall_ms}
