@@ -186,8 +186,12 @@ def _until_end(address: Address, timeout_s: float | None, as_json: bool, *, as_l
     document, shape = read(lambda reader: (reader.show(number), shape_of(reader, number)))
     number = document["workflow_instance_id"]
     if not is_final(document):
-        with Client() as client, JsonView() if as_lines else make_view(shape) as view:
-            document = watch_until_end(client, number, view, timeout_s)
+        try:
+            with Client() as client, JsonView() if as_lines else make_view(shape) as view:
+                document = watch_until_end(client, number, view, timeout_s)
+        except KeyboardInterrupt:
+            click.echo(f"it goes on: stenella watch {number}", err=True)
+            return INTERRUPTED_EXIT
     elif as_lines:
         pages.emit(document)
     if not as_lines:

@@ -249,6 +249,22 @@ def test_an_interrupt_where_nobody_can_be_asked_stops_the_workflow(
     assert b"Traceback" not in err
 
 
+@pytest.mark.slow
+def test_an_interrupted_watch_leaves_the_workflow_alone(home: Home, play: Any) -> None:
+    cluster = play("RUNNING_EXECUTION")
+    watching = subprocess.Popen(
+        [sys.executable, "-m", "stenella", "watch", "7"], stderr=subprocess.PIPE, text=True
+    )
+    wait_for_watch(cluster)
+
+    watching.send_signal(signal.SIGINT)
+    _, err = watching.communicate(timeout=20)
+
+    assert watching.returncode == 130
+    assert err.endswith("it goes on: stenella watch 7\n")
+    assert not cluster.stopped
+
+
 def read_terminal(descriptor: int, until: bytes) -> bytes:
     """What was written to a terminal, until ``until`` is in it or nobody writes any more."""
     seen = b""
