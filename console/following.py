@@ -66,14 +66,15 @@ class Follower:
         return later or task["state"] in FINAL
 
     def _take_up(self, task: Document) -> None:
-        """Every attempt that began since the last look; of what was there before us, the last."""
+        """Every attempt since the last look; with a tail, of those before us the last."""
         number, current = task["task_instance_id"], task["attempt"]
         if task["type"] == "noop" or not current:
             return
         if number in self._newest:
             first = self._newest[number] + 1
         else:
-            first = self._attempt or (current if self._is_catching_up else 1)
+            was_there = self._is_catching_up and self._tail is not None
+            first = self._attempt or (current if was_there else 1)
         tail = self._tail if self._is_catching_up else None
         for attempt in range(first, current + 1):
             if self._attempt in (None, attempt):

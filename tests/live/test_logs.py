@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from .home import LiveHome
+from .home import LiveHome, until
 
 pytestmark = [pytest.mark.live, pytest.mark.slow]
 
@@ -59,6 +59,15 @@ def test_following_an_instance_interleaves_its_tasks_with_their_names(cluster: L
     names = [line.split(" │ ")[0].strip() for line in lines]
     assert names.index("twice#2") < len(names) - 1 - names[::-1].index("slow")
     assert names[-1] == "last"
+
+
+def test_who_comes_later_is_told_of_the_attempts_before(cluster: LiveHome) -> None:
+    number = started(cluster)
+    until(
+        lambda: cluster.json("show", str(number))["tasks"][0]["attempt"] == 2, "it is tried again"
+    )
+
+    assert cluster.run("logs", f"{number}/twice", "-f").splitlines() == BOTH
 
 
 def test_following_for_programs_is_a_document_a_line(cluster: LiveHome) -> None:
