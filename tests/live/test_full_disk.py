@@ -99,6 +99,27 @@ def test_b27_a_full_disk_refuses_submits_with_its_reason_and_goes_on_when_there_
     assert home.json("show", str(done["workflow_instance_id"]))["state"] == "SUCCESS"
 
 
+def test_b27_a_task_that_ends_while_the_disk_is_full_is_told_when_there_is_room(
+    home: LiveHome, on_small_disk: SmallDisk
+) -> None:
+    """Its end finds neither the warden's log, nor the worker's journal, nor the database."""
+    go = home.folder / "go"
+    script = (
+        f'until [ -e "{go}" ]; do sleep 0.1; done; echo "$STENELLA_TASK.end" >> "{home.ledger}"'
+    )
+    file = home.definition("running", home.noting(1, script))
+    number = home.json("submit", file)["workflow_instance_id"]
+    until(home.ledger_lines, "the task runs")
+    on_small_disk.fill()
+    go.touch()
+    until(lambda: len(home.ledger_lines()) == 2, "the task has ended")
+
+    on_small_disk.free()
+
+    assert home.json("wait", str(number))["state"] == "SUCCESS"
+    assert home.ledger_lines() == ["t0000", "t0000.end"]  # once
+
+
 def _refusal(home: LiveHome) -> str:
     """What a submit is refused with; an intent that meets the full disk first is not answered."""
     process = home.start("submit", home.definition("refused", home.noting(1)), "--json")
