@@ -27,8 +27,8 @@ def clipped(text: str) -> str:
     return text if len(text) <= TEXT_MAX else text[: TEXT_MAX - 2] + " …"
 
 
-class Command(msgspec.Struct, frozen=True, tag=True, kw_only=True):
-    """Base of everything that travels in a frame."""
+class Command(msgspec.Struct, frozen=True, tag=True, kw_only=True, omit_defaults=True):
+    """Base of everything that travels in a frame; what is as by default stays at home."""
 
 
 class OfAttempt(Command, frozen=True):
