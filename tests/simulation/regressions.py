@@ -6,20 +6,17 @@ the product as it is.
 
 from typing import Any
 
-from stenella.actors import roles
-from stenella.actors.base import Actor, Context
+from stenella.actors.base import Context
 from stenella.actors.master.dispatcher import Dispatcher
-from stenella.actors.master.event_persister import EventPersister
 from stenella.actors.master.gateway import Gateway
 from stenella.actors.master.known import Known
 from stenella.actors.master.liveness import Terms
 from stenella.actors.master.registry import Registry
 from stenella.actors.turn import Turn
 from stenella.actors.worker.callback_sender import CallbackSender
-from stenella.actors.worker.executor import Executor
-from stenella.protocol.commands import TaskKillResponse, WorkerRegister
+from stenella.protocol.commands import WorkerRegister
 
-from .bugs import CALM, FAILING, LOSSY, OUT_OF_ORDER, SLOW_DISK, WARDENS_DIE, WORKERS_DIE, Bug
+from .bugs import CALM, FAILING, LOSSY, OUT_OF_ORDER, SLOW_DISK, WORKERS_DIE, Bug
 from .bugs import master as in_master
 from .bugs import worker as in_worker
 from .parts import Parts
@@ -33,17 +30,6 @@ class ForgetsItsTimer(Dispatcher):
         super()._look_at_due(ctx)
         if later and not self.requests and not self.kills:
             ctx.set_timer("due", 10**9)
-
-
-class ForgetsTheKill(Executor):
-    """The answer never_began was lost, and a copy of the kill was answered with ended."""
-
-    def _answer_kill(self, request: Any, ctx: Context) -> None:
-        if request.dispatch_id in self.attempts or request.dispatch_id >= self.settled_below:
-            super()._answer_kill(request, ctx)
-            return
-        ids = {name: getattr(request, name) for name in OF_ATTEMPT}
-        ctx.send(self.master, TaskKillResponse(**ids, outcome="ended"))
 
 
 class CountsAnew(CallbackSender):
@@ -73,22 +59,6 @@ POWER_FAILS = {
 }
 BUSY = {"tasks_max": 12, "instances": 8, "slots": 2, "turn_messages": 1_000, "mailbox_max": 1_000}
 OF_ATTEMPT = ("task_instance_id", "workflow_instance_id", "attempt", "dispatch_id", "epoch")
-
-
-class NumbersTooEarly(CallbackSender):
-    """A new life reported before it had read what the former had said: seq began at 1 again."""
-
-    def _say(self, fact: Any, ctx: Context) -> None:
-        self.journal_read = True
-        super()._say(fact, ctx)
-
-
-def executor_first(*args: Any, **settings: Any) -> dict[str, Actor]:
-    """The worker's actors as they were started once."""
-    made: dict[str, Any] = roles.worker_actors(*args, **settings)
-    made["callback_sender"].__class__ = NumbersTooEarly
-    first = {name: made.pop(name) for name in ("membership", "executor")}
-    return first | made
 
 
 class Spins(Turn):
@@ -122,14 +92,6 @@ class TakesFormerKernels(Registry):
         for known in self.workers.values():
             known.former_kernels = []
         super()._register(register, ctx)
-
-
-class PlacesOnFormerBoots(EventPersister):
-    """Found live: a placement decided before a new boot was judged was written after it."""
-
-    def _place(self, place: Any, ctx: Context) -> None:
-        self.boots = {}
-        super()._place(place, ctx)
 
 
 class SpeaksUnasked(CallbackSender):
@@ -193,33 +155,20 @@ CLONED = {
 }
 
 
-#: Results of adopted attempts and the registration leave in one frame, while much is ready.
-BACK_IN_A_HURRY = {
-    "worker_crash_ms": 600,
-    "down_ms_max": 300,
-    "commit_ms_max": 500,
-    "cycle_ms_max": 1,
-    "task_ms_max": 400,
-    "failing": 0.0,
-    "noops": 0.0,
-    "workers": 2,
-    "slots": 4,
-    "ahead_bytes": 10_000_000,
-}
-
 FOUND = [
     Bug(
-        "placed on a boot that was judged away",
-        "I36",
-        in_master(event_persister=PlacesOnFormerBoots),
-        CALM | BUSY | BACK_IN_A_HURRY,
+        "a clone has its say",
+        "§5, I12",
+        in_worker(callback_sender=SpeaksUnasked),
+        CALM | CLONED,
+        seed=2,
     ),
-    Bug("a clone has its say", "§5, I12", in_worker(callback_sender=SpeaksUnasked), CALM | CLONED),
     Bug(
         "a copied folder is taken while the former warden has attempts",
         "§5, I12",
         in_master(registry=TakesFoldersOfTheLate),
         CALM | CLONED | {"leased": 0.0},
+        seed=24,
     ),
     Bug(
         "a copied folder is taken between two lives",
@@ -233,19 +182,7 @@ FOUND = [
         in_master(registry=BarsTheOriginal),
         CALM | CLONED | {"leased": 1.0, "cut_interval_ms": 3_000, "cut_ms_max": 60_000},
     ),
-    Bug("the dispatcher's timer", "I36", in_master(dispatcher=ForgetsItsTimer), FAILING),
-    Bug(
-        "a lost never_began",
-        "I36",
-        in_worker(executor=ForgetsTheKill),
-        CALM | LOSSY | {"instances": 8, "stops": 1.0, "file_ms_max": 8_000, "noops": 0.0},
-    ),
-    Bug(
-        "seq from 1 again",
-        "I36, I15",
-        Parts(worker_actors=executor_first),
-        WARDENS_DIE | WORKERS_DIE | SLOW_DISK | {"turn_messages": 1},
-    ),
+    Bug("the dispatcher's timer", "I36", in_master(dispatcher=ForgetsItsTimer), FAILING, seed=1),
     Bug(
         "a RESULT with the number of a RUNNING",
         "I36, I15",
@@ -260,5 +197,6 @@ FOUND = [
         "I15",
         in_master(registry=TakesFormerKernels),
         OUT_OF_ORDER | WORKERS_DIE | LATE_AND_REBOOTED,
+        seed=227,
     ),
 ]
