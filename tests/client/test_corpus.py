@@ -9,6 +9,7 @@ import pytest
 from stenella.client.document import Unreadable
 from stenella.client.json_file import read_json
 from stenella.client.loading import load, load_bytes
+from stenella.client.toml_file import read_toml
 from stenella.client.yaml_file import read_yaml
 from stenella.protocol.errors import DefinitionRefused, Problem
 from stenella.workflow import definition, reading
@@ -19,7 +20,11 @@ from .corpus import BAD, GOOD, Bad, suffix
 
 TYPES = frozenset({"shell", "noop", "python"})
 SCHEMA = schema(TYPES)
-EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.[jy][sa][om][nl]"))
+EXAMPLES = [
+    path
+    for path in sorted((Path(__file__).parents[2] / "examples").iterdir())
+    if path.suffix in (".yaml", ".toml", ".json")
+]
 
 each_good = pytest.mark.parametrize("text", [pytest.param(text, id=head) for head, text in GOOD])
 each_bad = pytest.mark.parametrize("bad", [pytest.param(bad, id=bad.title) for bad in BAD])
@@ -56,7 +61,9 @@ def test_a_good_definition_is_taken_by_loader_and_schema(text: str) -> None:
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
 def test_an_example_is_taken_by_loader_and_schema(path: Path) -> None:
     assert load(path).tasks
-    assert refused_by_schema(plain(path.read_text(encoding="utf-8"))) == []
+    text = path.read_text(encoding="utf-8")
+    document = read_toml(text, Findings()) if path.suffix == ".toml" else plain(text)
+    assert refused_by_schema(document) == []
 
 
 @each_bad
