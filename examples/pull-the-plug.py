@@ -19,6 +19,7 @@ import tempfile
 import time
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 STEPS = [f"step-{number:02}" for number in range(1, 17)]
 SCRIPT = """
@@ -38,14 +39,15 @@ def main(folder: Path) -> int:
     """The exit code."""
     ledger, file, home = folder / "ledger", folder / "steps.json", str(folder / "home")
 
-    def stenella(*words: str, code: int | None = 0) -> dict:
+    def stenella(*words: str, code: int | None = 0) -> dict[str, Any]:
         """The JSON document that a command prints."""
         command = [sys.executable, "-m", "stenella", *words, "--json"]
         environment = {**os.environ, "STENELLA_HOME": home}
         done = subprocess.run(command, env=environment, capture_output=True, timeout=LIMIT_S)
         if code is not None and done.returncode != code:
             raise SystemExit((done.stderr or done.stdout).decode())
-        return json.loads(done.stdout or "{}")
+        document: dict[str, Any] = json.loads(done.stdout or "{}")
+        return document
 
     def noted(what: str) -> list[str]:
         """Which steps have written that they begin or end."""
