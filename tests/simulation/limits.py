@@ -156,7 +156,12 @@ class Limits:
         if row["state"] in WORKFLOW_FINAL or not world.options.is_prompt:
             return
         settling_ms = RECOVERY_CYCLES * (world.options.cycle_ms_max + world.options.commit_ms_max)
-        if not world.master.alive or world.now_ms < world.master.risen_ms + settling_ms + 2_000:
+        parked = row["attention"]  # left alone until a person acts
+        if (
+            parked
+            or not world.master.alive
+            or world.now_ms < world.master.risen_ms + settling_ms + 2_000
+        ):
             world.after(1_000, lambda: self._is_over(number, timeout))
             return
         if self.seen[number][0] != world.master.life and world.options.clock_jump_ms:

@@ -71,6 +71,12 @@ class JudgesTheParked(EventPersister):
     def _is_parked(self, row: Any) -> bool:
         return False
 
+    def receive(self, message: Any, ctx: Context) -> None:
+        try:
+            super().receive(message, ctx)
+        except KeyError as error:  # its instance is not in memory: the real node would crash
+            raise AssertionError(f"judged while it is parked: {message}") from error
+
 
 class DrainsForEver(Executor):
     """Found by the simulation: of a parked instance no result is acknowledged."""
