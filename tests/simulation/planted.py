@@ -194,7 +194,12 @@ PLANTED = [
         in_worker(executor=worker.ObeysFormerMasters),
         OUT_OF_ORDER | {"master_crash_ms": 2_000, "down_ms_max": 1, "noops": 0.0, "ghosts": True},
     ),
-    Bug("what is over stays in the journal", "I35", in_worker(executor=worker.KeepsWhatIsOver)),
+    Bug(
+        "what is over stays in the journal",
+        "I35",
+        in_worker(executor=worker.KeepsWhatIsOver),
+        CALM | {"instances": 2},
+    ),
     Bug(
         "an end before its start",
         "I8",

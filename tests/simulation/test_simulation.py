@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from .options import draw
+from .planted import PLANTED
 from .story import Violation
 from .world import World, play
 
@@ -50,3 +51,10 @@ def test_a_violation_tells_seed_options_and_the_story_of_the_task() -> None:
     assert "database  commits" in story
     assert "TaskExecuteRequest" in story
     assert Violation("I1", "lost", task).task_instance_id == task
+
+
+def test_what_is_left_over_when_all_has_ended_is_told() -> None:
+    (bug,) = (bug for bug in PLANTED if bug.breaks == "I35")
+
+    with pytest.raises(Violation, match="I35 nothing is left over"):
+        play(draw(0, **bug.weather), bug.parts)

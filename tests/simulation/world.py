@@ -159,7 +159,7 @@ class World:
 
     def run_until_quiet(self) -> None:
         """Raises `Violation` where something has not ended in time."""
-        self.run_until(self.checkers.unrest)
+        self.run_until(lambda: self.checkers.unrest() or self.checkers.leftover())
 
     def run_until(self, look: Callable[[], tuple[str, int] | None]) -> None:
         """Until ``look`` finds nothing that has not ended."""
