@@ -123,7 +123,17 @@ PLANTED_CRASHES = [
         "what is parked is judged",
         "everything else goes on",
         master(event_persister=JudgesTheParked),
-        CALM | BUSY | {"crasher": "row", "noops": 0.0, "master_crash_ms": 3_000},
+        CALM
+        | BUSY
+        | {
+            "crasher": "row",
+            "noops": 0.0,
+            "master_crash_ms": 3_000,
+            "worker_crash_ms": 2_000,
+            "task_ms_max": 4_000,
+            "down_ms_max": 1,
+        },
+        seed=2,
     ),
     Bug(
         "copies of a message convict it",
