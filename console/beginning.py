@@ -108,7 +108,7 @@ def overview() -> Document:
         "cluster": "up" if status is not None else "silent" if held else "down",
         "status": status,
         "instances": newest,
-        "next": _next(held, status, newest),
+        "next": what_is_next(held, status, newest),
     }
 
 
@@ -122,15 +122,19 @@ def _status(home: Home) -> Document | None:
             return None
 
 
-def _next(held: bool, status: Document | None, newest: list[Document]) -> list[str]:
+def what_is_next(held: bool, status: Document | None, newest: list[Document]) -> list[str]:
     """The command to give now, and what it does."""
     live = [document for document in newest if document["state"] not in FINAL]
     if held and status is None:
         return ["stenella status", "the cluster is there and does not answer yet"]
     if live and not held:
         return ["stenella up --detach", "what has not ended goes on"]
-    if live:
+    if any(document["attention"] for document in live):
+        return ["stenella debug dead-letters", "see what was put aside and needs you"]
+    if live and status is not None:
         number = live[0]["workflow_instance_id"]
+        if all(worker["free"] == worker["slots"] for worker in status["workers"]):
+            return [f"stenella explain {number}", "see what it waits for; nothing runs"]
         return [f"stenella watch {number}", "see it run"]
     if not newest:
         here = _a_definition_here()

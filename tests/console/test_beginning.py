@@ -10,6 +10,7 @@ import pytest
 
 from stenella.client.loading import load
 from stenella.client.yaml_file import read_yaml
+from stenella.console.beginning import what_is_next
 from stenella.home import locks
 from stenella.home.layout import Home
 from stenella.protocol.states import TaskState, WorkflowState
@@ -72,6 +73,21 @@ def test_what_is_next_follows_from_what_has_run(
     document = call("--json").document
     assert (document["home"], document["cluster"]) == (str(home.root), "down")
     assert [one["workflow_instance_id"] for one in document["instances"]][-1] == 1
+
+
+@pytest.mark.parametrize(
+    ("attention", "free", "command"),
+    [
+        (None, 1, "stenella watch 7"),
+        (None, 2, "stenella explain 7"),
+        ("NEEDS_ATTENTION", 2, "stenella debug dead-letters"),
+    ],
+)
+def test_what_is_next_of_what_has_not_ended(attention: str | None, free: int, command: str) -> None:
+    live = {"workflow_instance_id": 7, "state": "RUNNING_EXECUTION", "attention": attention}
+    status = {"workers": [{"slots": 2, "free": free}]}
+
+    assert what_is_next(True, status, [live])[0] == command
 
 
 @pytest.mark.slow
