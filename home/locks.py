@@ -31,7 +31,7 @@ class Lock:
             self._descriptor = -1
 
 
-def hold(path: Path, what: str) -> Lock:
+def hold(path: Path, what: str, mend: str = "end it first") -> Lock:
     """Take the lock at ``path`` and write our pid into it; does not wait for its holder.
 
     Raises `RefusedInState` naming the holder's pid; ``what`` begins the sentence: "the master".
@@ -46,7 +46,7 @@ def hold(path: Path, what: str) -> Lock:
     pid = _read_pid(descriptor)
     os.close(descriptor)
     who = "another process" if pid is None else f"process {pid}"
-    raise RefusedInState(f"{what} of this home is already run by {who} ({path}): end it first")
+    raise RefusedInState(f"{what} of this home is already run by {who} ({path}): {mend}")
 
 
 def holder(path: Path) -> int | None:

@@ -83,7 +83,7 @@ def run_worker(
     """
     place = home.worker(number)
     place.create()
-    lock = locks.hold(place.lock, f"worker {number}")
+    lock = locks.hold(place.lock, f"worker {number}", "end it first, or give another --number")
     try:
         if joins is not None:
             keys.join(home, number, *joins)

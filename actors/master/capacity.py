@@ -17,9 +17,9 @@ CLOSED = {
     "refused": "has just refused",
 }
 
-#: What a person can do about a cause of `why_waits`, or what happens by itself.
+#: What a person can do about a cause of `why_waits`, or what happens by itself; ``{group}`` is its.
 NEXT = {
-    "no_worker": "start one: `stenella worker start --group GROUP`",
+    "no_worker": "start one: `stenella worker start --number N --group {group}`",
     "unknown_type": "start a worker that has the type, of the same group",
     "silent": "it is placed when a worker is heard again; see `stenella worker ls`",
     "draining": "it is placed after `stenella worker resume NAME`, or on another worker",

@@ -355,7 +355,8 @@ class Dispatcher:
         cause.owner, cause.cause, cause.since = "dispatcher", waits.cause, waits.since
         before = f"; {ahead} {'goes' if ahead == 1 else 'go'} before it" if ahead else ""
         cause.sentence = f"waits: {waits.sentence}{before}"
-        cause.next = NEXT.get(waits.cause, "it is placed as soon as a worker takes it")
+        following = NEXT.get(waits.cause, "it is placed as soon as a worker takes it")
+        cause.next = following.format(group=cause.queue[0])
 
     # --- answers --------------------------------------------------------------------------------
 
