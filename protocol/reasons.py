@@ -1,4 +1,4 @@
-"""Stable words that say why a task ended as it did; docs/operations.md lists them all."""
+"""Stable words that say why a task ended as it did; docs/programs.md lists them all."""
 
 #: Its worker was declared dead, or did not come back in time with an attempt that was kept.
 WORKER_LOST = "worker_lost"

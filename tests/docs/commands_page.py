@@ -17,7 +17,7 @@ INTRODUCTION = """\
 # Commands
 
 This is what every command says with `--help`; a test compares. A failure is one line on stderr, or
-with `--json` a document on stdout; see [exit codes and JSON](operations.md#exit-codes).
+with `--json` a document on stdout; see [exit codes and JSON](programs.md#exit-codes).
 """
 
 

@@ -21,7 +21,7 @@ OPERATIONS = ROOT / "docs" / "operations.md"
 ROBUSTNESS = ROOT / "docs" / "robustness.md"
 
 _CODE = re.compile(r"`([^`]+)`")
-_LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
+_LINK = re.compile(r"\]\(([^)#:]*)(?:#([^)]*))?\)")
 _EXAMPLE = re.compile(r"Example: stenella (.+)")
 
 
@@ -92,12 +92,20 @@ def test_every_test_that_is_named_exists() -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_to_other_files_lead_somewhere(page: Path) -> None:
-    for target in _LINK.findall(page.read_text(encoding="utf-8")):
-        assert (page.parent / target).exists(), target
+    for target, anchor in _LINK.findall(page.read_text(encoding="utf-8")):
+        path = page.parent / target if target else page
+        assert path.exists(), target
+        assert not anchor or anchor in _anchors(path), f"{target}#{anchor}"
 
 
 def test_the_changelog_knows_this_version() -> None:
     assert f"## {stenella.__version__}" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+def _anchors(page: Path) -> set[str]:
+    """Of a page's headings, as they are made of their texts where such pages are shown."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def _named(cell: str) -> str:
