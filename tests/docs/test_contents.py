@@ -83,8 +83,10 @@ def test_the_settings_are_all_described_with_their_defaults() -> None:
 
 
 def test_every_test_that_is_named_exists() -> None:
-    for row in tables(ROBUSTNESS, "What was tried"):
-        for name in _CODE.findall(row[-1]):
+    rows = [line for line in ROBUSTNESS.read_text(encoding="utf-8").splitlines() if "::" in line]
+    assert rows
+    for row in rows:
+        for name in _CODE.findall(row.strip("| ").rsplit("|", 1)[-1]):
             path, _, function = name.partition("::")
             source = (ROOT / "tests" / path).read_text(encoding="utf-8")
             assert f"def {function}(" in source, name
