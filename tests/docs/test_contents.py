@@ -23,6 +23,8 @@ ROBUSTNESS = ROOT / "docs" / "robustness.md"
 _CODE = re.compile(r"`([^`]+)`")
 _LINK = re.compile(r"\]\(([^)#:]*)(?:#([^)]*))?\)")
 _EXAMPLE = re.compile(r"Example: stenella (.+)")
+_SENTENCE = re.compile(r"`stenella ([a-z][^`…|]*)`")
+_PLACE = re.compile(r"\b(?:ID/TASK|ID|NUMBER|N|SLOTS)\b")
 
 
 def test_the_command_reference_is_the_help_of_the_program() -> None:
@@ -36,14 +38,30 @@ EXAMPLES = [found[1] for _words, text in commands_page.helps() for found in _EXA
 
 @pytest.mark.parametrize("line", EXAMPLES)
 def test_the_example_in_a_help_is_a_command_line_that_can_be_given(line: str) -> None:
+    parse(line)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_a_command_in_a_sentence_is_one_that_can_be_given(page: Path) -> None:
+    for line in _SENTENCE.findall(page.read_text(encoding="utf-8")):
+        command = " ".join(line.split()).partition(" > ")[0]
+        parse(_PLACE.sub("1", command), may_be_bare=True)
+
+
+def parse(line: str, may_be_bare: bool = False) -> None:
+    """Fails where it is no command or takes no such words; a bare one is only its name."""
     command: click.Command = program
     words = shlex.split(line)
     with click.Context(program) as ctx:
-        while isinstance(command, click.Group):
+        while isinstance(command, click.Group) and words:
             found = command.get_command(ctx, words.pop(0))
             assert found is not None, line
             command = found
-        command.make_context("stenella", words, parent=ctx)  # raises for what it does not take
+        if words or not may_be_bare:
+            try:
+                command.make_context("stenella", words, parent=ctx)
+            except click.UsageError as error:
+                pytest.fail(f"stenella {line}: {error.format_message()}")
 
 
 @pytest.mark.parametrize(
