@@ -170,6 +170,9 @@ def workers_are_there(patient: Patient) -> Iterator[Finding]:
         if version != __version__:
             text = f"worker {name} is of version {version}, this is {__version__}"
             yield Finding(text, "install the same version on all machines", "notice")
+        if message := worker.get("message"):  # a second one of its name, or no room there
+            mend = "make room there, or give each worker a folder and key of its own"
+            yield Finding(f"worker {name}: {message}", mend)
 
 
 def nothing_was_rejected(patient: Patient) -> Iterator[Finding]:

@@ -90,7 +90,7 @@ def worker_resize(name: str, slots: int, as_json: bool) -> None:
     """
     with Client() as client:
         result = client.order_worker(name, "resize", slots)
-    _tell(result, f"{name} has {slots} slots", as_json)
+    _tell(result, f"{name} has {slots} slot{'' if slots == 1 else 's'}", as_json)
 
 
 @worker.command("restart")

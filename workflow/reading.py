@@ -42,7 +42,11 @@ FAILURE_STRATEGIES: tuple[str, ...] = get_args(FailureStrategy)
 TIMEOUT_STRATEGIES: tuple[str, ...] = get_args(TimeoutStrategy)
 ISOLATIONS: tuple[str, ...] = get_args(OnIsolation)
 #: Fields of the design that a reader of it may try, and that this version has not.
-NOT_YET = frozenset(("schedule", "call", "task_group"))
+NOT_YET = {
+    "schedule": "cron, a timer or another program can start `stenella submit`",
+    "call": "a python task takes its code from script, or from a file named by file",
+    "task_group": "a worker_group with few slots bounds what runs at the same time",
+}
 
 #: A number without a unit, for the suggestion only.
 _BARE_NUMBER = re.compile(r"\d{1,9}(\.\d{1,3})?")
@@ -350,7 +354,8 @@ class _Reader:
     def unknown_field(self, path: Path, name: str, known: Collection[str]) -> None:
         if name in NOT_YET:
             message = f"the field {name} is not supported by this version of Stenella"
-            self.findings.add(path, "unknown_field", message)
+            self.findings.add(path, "unknown_field", f"{message}: {NOT_YET[name]}")
+            self.findings.mark_unread(path)
         else:
             near = self.findings.nearest(name, known)
             message = f"there is no field {quoted(name)} here"

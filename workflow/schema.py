@@ -69,7 +69,8 @@ NOTES: dict[str, tuple[str, Schema]] = {
         },
     ),
     "Definition.failure_strategy": (
-        "After a failure: `continue` runs what does not depend on it, `end` starts nothing new.",
+        "After a failure: `continue` runs what does not depend on it, `end` starts nothing new and"
+        " kills what runs.",
         {},
     ),
     "Definition.timeout": (

@@ -162,7 +162,7 @@ class _Check:
         self.script(path, task)
 
     def one_source(self, path: Path, task: Task, given: list[str], takes: tuple[str, ...]) -> None:
-        unread = any(self.findings.is_unread((*path, name)) for name in takes)
+        unread = any(self.findings.is_unread((*path, name)) for name in (*takes, "call"))
         blank = given == ["script"] and not str(task.script).strip()
         if takes and not unread and (not given or blank):
             where = path if task.script is None else (*path, "script")

@@ -123,7 +123,8 @@ def why_waits(workers: Iterable[Slots], group: str, task_type: str, queued_at: i
     reasons = Counter(slots.closed for slots in takers)
     if "" in reasons:
         slots_count = sum(slots.count for slots in takers if not slots.closed)
-        text = f"every one of {slots_count} slots in group {group} is taken"
+        plural = "the one slot" if slots_count == 1 else f"every one of {slots_count} slots"
+        text = f"{plural} in group {group} is taken"
         return Waits("no_slot", text, queued_at)
     # None is open since the last of them closed.
     since = max(queued_at, *(slots.noted_at for slots in takers))

@@ -87,6 +87,7 @@ ENDS = {
 KILLED = {
     "killed": "killed on request",
     "stopped": "killed, because its workflow was stopped",
+    "timeout": "killed, because its workflow took longer than its timeout",
     "failure_strategy": "killed, because another task did not succeed and failure_strategy is end",
 }
 #: Process ids told one by one; a fork bomb's would not fit a line.

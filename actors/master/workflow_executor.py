@@ -328,7 +328,7 @@ class WorkflowExecutor:
     ) -> None:
         near = difflib.get_close_matches(name, list(names), n=1)
         hint = f"; did you mean {near[0]}?" if near else f"; see `stenella show {number}`"
-        text = f"there is no task {name!r} in a workflow instance {number}{hint}"
+        text = f"there is no task {name!r} in workflow instance {number}{hint}"
         ctx.tell("gateway", NotDone(request_id, 3, "not_found", text))
 
     def _end_of_time(self, live: Live, ctx: Context) -> None:

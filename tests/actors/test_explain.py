@@ -45,7 +45,7 @@ def test_what_waits_for_a_slot_is_told_by_who_holds_its_key() -> None:
     ctx.give(full, Explain("gateway", "r", [cause]))
 
     assert (cause.owner, cause.cause) == ("dispatcher", "no_slot")
-    taken = "waits: every one of 1 slots in group default is taken"
+    taken = "waits: the one slot in group default is taken"
     assert cause.sentence == f"{taken}; 1 goes before it"
     assert cause.next == "it is placed as soon as one is free"
 

@@ -210,7 +210,7 @@ def test_a_master_that_does_not_know_us_is_registered_with() -> None:
         beat_ack(to_boot="b0", welcomed=False),
     ],
 )
-def test_an_ack_of_a_lower_epoch_or_to_another_boot_is_ignored(late: HeartbeatAck) -> None:
+def test_b16_an_ack_of_a_lower_epoch_or_to_another_boot_is_ignored(late: HeartbeatAck) -> None:
     ctx = Recorder()
     membership = member(ctx, welcome())
 

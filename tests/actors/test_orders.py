@@ -249,7 +249,7 @@ def test_only_a_worker_without_live_attempts_is_forgotten() -> None:
             "closed",
             "1 draining, 1 short of disk",
         ),
-        ([worker_up(), ready(11)], "no_slot", "every one of 1 slots in group default"),
+        ([worker_up(), ready(11)], "no_slot", "the one slot in group default"),
     ],
 )
 def test_the_dispatcher_says_why_a_task_waits(messages: list[Any], cause: str, words: str) -> None:

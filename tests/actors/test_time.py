@@ -95,7 +95,9 @@ def test_a_restart_resumes_a_delay_by_the_clock_but_never_more_than_its_length(
             assert master.states() == {"a": state}
 
 
-def test_a_clock_that_jumps_changes_no_wait_of_a_master_that_lives(master: PlayedMaster) -> None:
+def test_b29_a_clock_that_jumps_changes_no_wait_of_a_master_that_lives(
+    master: PlayedMaster,
+) -> None:
     master.submit(definition(task("a", delay_ms=30_000)))
     master.wall_ms -= HOUR_MS
     master.wait(29_999)
@@ -248,6 +250,8 @@ def test_a_workflow_over_its_time_is_stopped_and_fails(master: PlayedMaster, str
     assert (row.warned_at is not None) == (strategy == "warn_fail")
     assert master.states() == {"a": "KILL", "b": "SKIPPED"}
     assert master.rows()["b"].reason == "timeout"
+    told = "killed, because its workflow took longer than its timeout"
+    assert master.rows()["a"].message == told
 
 
 def test_a_workflow_that_has_ended_is_never_over_its_time(master: PlayedMaster) -> None:

@@ -86,6 +86,16 @@ def test_what_the_cluster_says_of_itself_is_judged(home: Home) -> None:
     assert found["clock"][0]["state"] == "notice"  # B29: nothing measured depends on it
 
 
+def test_b41_a_cloned_worker_is_a_problem(home: Home) -> None:
+    claims = "another process claims to be far and is refused: host h, pid 7"
+    workers = [{"id": "far", "state": "alive", "version": None, "message": claims}]
+
+    [row] = wrong(Patient(home, held=True, status=status(workers=workers)))["workers"]
+
+    assert (row["state"], row["message"]) == ("problem", f"worker far: {claims}")
+    assert "key of its own" in row["mend"]
+
+
 def test_a_cluster_that_holds_the_home_and_does_not_answer_is_a_problem(home: Home) -> None:
     found = wrong(Patient(home, held=True, unreachable="no answer"))
 

@@ -100,14 +100,46 @@ def test_the_settings_are_all_described_with_their_defaults() -> None:
     }
 
 
+def _rows_of_robustness() -> list[list[str]]:
+    """Cells of each line about something that was tried."""
+    lines = ROBUSTNESS.read_text(encoding="utf-8").splitlines()
+    return [line.strip("| ").split("|") for line in lines if "::" in line]
+
+
 def test_every_test_that_is_named_exists() -> None:
-    rows = [line for line in ROBUSTNESS.read_text(encoding="utf-8").splitlines() if "::" in line]
-    assert rows
-    for row in rows:
-        for name in _CODE.findall(row.strip("| ").rsplit("|", 1)[-1]):
+    assert _rows_of_robustness()
+    for row in _rows_of_robustness():
+        for name in _CODE.findall(row[-1]):
             path, _, function = name.partition("::")
             source = (ROOT / "tests" / path).read_text(encoding="utf-8")
             assert f"def {function}(" in source, name
+
+
+#: What bad input may be (numbers that are missing here cannot be given to this version).
+BAD_INPUTS = (1, 2, 3, 4, 5, 8, 9, *range(11, 19), 20, 22, 25, *range(27, 38), 40, 41, 42)
+
+
+@pytest.mark.parametrize("number", BAD_INPUTS)
+def test_each_kind_of_bad_input_has_a_line_and_a_test_that_bears_its_number(number: int) -> None:
+    lines = [row for row in _rows_of_robustness() if number in _bad_inputs(row[0])]
+    named = [name for row in lines for name in _CODE.findall(row[-1])]
+
+    assert lines, f"no line about B{number}"
+    assert any(number in _bad_inputs(_test_head(name)) for name in named), named
+
+
+def _bad_inputs(text: str) -> set[int]:
+    """The numbers in ``B12``, ``B1–B4`` and ``test_b12_…``."""
+    found = re.findall(r"(?:\bB|_b)(\d+)(?:–B(\d+)|_to_b(\d+))?(?!\d)", text)
+    return {n for first, *last in found for n in range(int(first), int(max(*last, first)) + 1)}
+
+
+def _test_head(name: str) -> str:
+    """A test's name and the first line of its docstring."""
+    path, _, function = name.partition("::")
+    source = (ROOT / "tests" / path).read_text(encoding="utf-8")
+    found = re.search(rf'def {function}\([^)]*\)[^:]*:\n(?: +"""(.*))?', source)
+    return f"{function} {found[1] or '' if found else ''}"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

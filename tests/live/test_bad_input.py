@@ -145,13 +145,13 @@ def test_bad_frames_are_counted_and_harmless(cluster: LiveHome, connection: Conn
     assert wire["rejected"] == {"garbage": 2, "sender": 1, "cluster": 1, "command": 2}
 
 
-def test_a_frame_of_another_version_is_refused_with_a_type(connection: Connection) -> None:
+def test_b13_a_frame_of_another_version_is_refused_with_a_type(connection: Connection) -> None:
     connection.send(msgspec.msgpack.encode([VERSION + 1, "", "admin", "b", []]))
 
     assert _first(connection).code == "version"
 
 
-def test_a_frame_that_is_too_large_ends_only_its_connection(
+def test_b11_a_frame_that_is_too_large_ends_only_its_connection(
     cluster: LiveHome, connection: Connection
 ) -> None:
     with contextlib.suppress(Unreachable):

@@ -56,7 +56,7 @@ def test_a_process_that_a_signal_ended_tells_the_signal(worker: Worker) -> None:
     assert (ended["code"], ended["signal"], ended["intent"]) == (None, 9, None)
 
 
-def test_its_surroundings_are_exactly_as_asked(worker: Worker, folder: Path) -> None:
+def test_b35_its_surroundings_are_exactly_as_asked(worker: Worker, folder: Path) -> None:
     (folder / "work").mkdir()
     (folder / "1.log").write_text("kept\n")
     probe = """

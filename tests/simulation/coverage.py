@@ -30,7 +30,7 @@ INVARIANTS = {
     "I21": "a child gets exactly the committed outputs of its parents",
     "I22": "nothing runs longer than its limit and the grace, nothing is ended or warned of early",
     "I23": "an instance ends if and only if its tasks have, and as they have",
-    "I24": "after a failure END starts nothing, CONTINUE leaves nothing out that could run",
+    "I24": "after a failure END starts nothing and kills what lives, CONTINUE leaves nothing out",
     "I28": "no worker has more than its slots",
     "I29": "what is more urgent goes first, unless the other has waited long enough",
     "I32": "what was offered to an actor is received, waits, or was refused with a reason",

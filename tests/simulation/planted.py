@@ -186,6 +186,12 @@ PLANTED = [
         in_master(workflow_executor=master.HaltsAtAnyFailure),
         FAILING | {"tasks_max": 12},
     ),
+    Bug(
+        "END lets run what runs",
+        "I24",
+        in_master(workflow_executor=master.LetsRunWhatRuns),
+        FAILING | {"tasks_max": 12},
+    ),
     Bug("a ready task is forgotten", "I2", in_master(workflow_executor=master.ForgetsAChild)),
     Bug("a child is made twice", "I17", in_master(workflow_executor=master.MakesChildrenTwice)),
     Bug(

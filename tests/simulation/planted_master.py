@@ -138,6 +138,18 @@ class HaltsAtAnyFailure(WorkflowExecutor):
             self._halt(live, "failure_strategy", ctx)
 
 
+class LetsRunWhatRuns(WorkflowExecutor):
+    """`failure_strategy: end` starts nothing new, and waits."""
+
+    def _halt(self, live: Any, reason: str, ctx: Context) -> None:
+        if reason != "failure_strategy":
+            super()._halt(live, reason, ctx)
+            return
+        live.stopping = True
+        live.ready.clear()
+        self._advance(live, ctx)
+
+
 class ForgetsAChild(WorkflowExecutor):
     def _advance(self, live: Any, ctx: Context) -> None:
         if len(live.ready) > 1:

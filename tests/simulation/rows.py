@@ -325,12 +325,21 @@ class Rows:
         if over != final:
             raise Violation("I23 ends if and only if its tasks have", f"{row}", some)
         succeeded = over and all(task["state"] == T.SUCCESS for task in tasks.values())
-        if not final and row["state"] != W.READY_STOP and not self._ends_on_failure(row):
+        if not final and self._ends_on_failure(row):
+            self._check_killed(row, tasks)
+        elif not final and row["state"] != W.READY_STOP:
             self._check_forgotten(row, graph, tasks)
         if succeeded != (row["state"] == W.SUCCESS):
             raise Violation("I23 SUCCESS", f"{row} {list(tasks.values())}")
         if final and (row["end_time"] is None or row["end_time"] < row["start_time"]):
             raise Violation("I8 start ≤ end", f"{row}")
+
+    def _check_killed(self, row: Fields, tasks: dict[int, Fields]) -> None:
+        """With the failure it is on disk that whatever lives is to be killed."""
+        for task in tasks.values():
+            spared = task["state"] not in TASK_FINAL and task["kill_reason"] is None
+            if spared and not row["attention"]:
+                raise Violation("I24 END kills what lives", f"{task} of {row}", task["id"])
 
     def _check_forgotten(self, row: Fields, graph: Graph, tasks: dict[int, Fields]) -> None:
         for node, parents in enumerate(graph.parents):
