@@ -29,6 +29,7 @@ class Journals:
         self.callbacks: dict[tuple[int, int], None] = {}  # (dispatch, seq)
         self.present: dict[str, list[tuple[int, int]]] = {}  # worker → callbacks there now
         self.settled: dict[int, None] = {}  # the master wants nothing more of these dispatches
+        self.fenced: dict[int, None] = {}  # of these because it has given them up
         self.met_warden: set[str] = set()  # boots; membership only, never iterated
 
     def look(self, node: "WorkerNode") -> None:
@@ -70,22 +71,27 @@ class Journals:
                 case TaskExecuteResponseAck():
                     self.settled[command.dispatch_id] = None
                 case TaskExecuteRunningAck() if command.outcome != "ok":
-                    self.settled[command.dispatch_id] = None
+                    self.settled[command.dispatch_id] = self.fenced[command.dispatch_id] = None
                 case WorkerWelcome():
                     for verdict in command.verdicts:
                         if verdict.verdict != "keep":
                             self.settled[verdict.dispatch_id] = None
+                            self.fenced[verdict.dispatch_id] = None
 
     def journalled(
         self,
         worker: str,
         said: TaskExecuteRequestAck | TaskExecuteRunning | TaskExecuteResponse,
     ) -> None:
-        """Said only when it is on disk. Raises `Violation`."""
+        """Said only when it is on disk. Raises `Violation`.
+
+        What was fenced in the commit that would have held it is on no disk, and lost to nobody.
+        """
         if isinstance(said, TaskExecuteRequestAck):
             on_disk = not said.accepted or (worker, said.dispatch_id) in self.attempts
         else:
-            on_disk = (said.dispatch_id, said.seq) in self.callbacks
+            fenced = said.dispatch_id in self.fenced
+            on_disk = fenced or (said.dispatch_id, said.seq) in self.callbacks
         if not on_disk:
             raise Violation("I6 journalled before sent", f"{said}", said.task_instance_id)
 
