@@ -43,7 +43,8 @@ class Staff:
         placed: dict[str, Fields] = {}
         for event in events:
             if event["event"] == Event.DISPATCH:
-                placed[event["worker"]] = event
+                if not self._is_instant(self.rows.tasks[event["task_instance_id"]]):
+                    placed[event["worker"]] = event
                 self._check_place(event, now[event["worker"]])
             elif event["event"] == Event.RETURNED and event["detail"] in REFUSALS:
                 self._count(event)
@@ -75,12 +76,17 @@ class Staff:
         live = [
             row
             for row in held
-            if row["type"] not in INSTANT_TYPES and row["workflow_instance_id"] not in parked
+            if not self._is_instant(row) and row["workflow_instance_id"] not in parked
         ]
         most = max(slots_of(now[worker]), slots_of(self.before.get(worker, now[worker])))
         if len(live) > most:
             text = f"{worker} has {len(live)} of {most} after {event}"
             raise Violation("I28 slots", text, event["task_instance_id"])
+
+    def _is_instant(self, row: Fields) -> bool:
+        """It needs no slot: it ends in the turn in which it comes."""
+        dry: bool = self.rows.instances_now[row["workflow_instance_id"]]["dry_run"]
+        return dry or row["type"] in INSTANT_TYPES
 
     def _count(self, event: Fields) -> None:
         """A refusal is an answer to be heeded, not a loop."""
