@@ -230,9 +230,13 @@ class ReadLog(Effect, frozen=True):
 
 
 class ToWarden(Effect, frozen=True):
-    """A message for the warden, in order with the others. → `WardenSaid`."""
+    """A message for the warden, in order with the others. → `WardenSaid`.
+
+    ``only``: pid and start of the one that it is meant for; to any other it is lost.
+    """
 
     message: dict[str, Any]
+    only: tuple[int, int] | None = None
 
 
 class WatchWarden(Effect, frozen=True):

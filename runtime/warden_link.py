@@ -56,16 +56,20 @@ class WardenLink:
         self.folder = folder.absolute()
         self.hello = {"do": "hello", "worker": worker, "boot": boot, "life": life}
         self.deliver = deliver
-        self.dropped_count = 0  # posted while there was no connection
+        self.dropped_count = 0  # posted while there was no connection, or another warden's
         self._outbox = b""
         self._wake = Event()
         self._greeted = False
+        self._peer = (0, 0)  # pid and start of the warden that greeted
         self._closing = False
         self._child = 0  # pid of a warden that we started and have not reaped
 
-    def post(self, message: dict[str, Any]) -> None:
-        """Queue one message; never blocks. Before `records` and after `warden_lost` it is lost."""
-        if not self._greeted:
+    def post(self, message: dict[str, Any], only: tuple[int, int] | None = None) -> None:
+        """Queue one message; never blocks. Before `records` and after `warden_lost` it is lost.
+
+        ``only``: pid and start of the warden that it is meant for; to another it is lost too.
+        """
+        if not self._greeted or only not in (None, self._peer):
             self.dropped_count += 1
             return
         self._outbox += json.dumps(message).encode() + b"\n"
@@ -163,6 +167,7 @@ class WardenLink:
                     said = json.loads(line)
                     if not self._greeted:  # its first word is `records`
                         said |= _peer_of(stream)
+                        self._peer = said["pid"], said["start_ticks"]
                     self._greeted = True
                     self.deliver(said)
         finally:

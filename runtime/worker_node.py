@@ -311,7 +311,7 @@ class Worker:
     def _perform(self, actor: str, effect: Any) -> None:
         match effect:
             case ToWarden():
-                self._tell_warden(effect.message)
+                self._tell_warden(effect.message, effect.only)
             case Prepare():
                 self.files.post(self._prepare, effect.request, self._prepared)
             case Collect():
@@ -325,12 +325,12 @@ class Worker:
             case _:
                 raise AssertionError(effect)
 
-    def _tell_warden(self, message: dict[str, Any]) -> None:
+    def _tell_warden(self, message: dict[str, Any], only: tuple[int, int] | None) -> None:
         if message["do"] == "start":
             log_file = str(self.place.logs / message["log"])
             limit = self.settings.worker.log_bytes_max
             message = message | {"log": log_file, "log_bytes_max": limit}
-        self.warden.post(message)
+        self.warden.post(message, only)
 
     def _work(self, dispatch_id: int, run_as: str | None = None) -> Path:
         """The attempt's folder; what it was at its start is seen by where it lies."""

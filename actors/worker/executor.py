@@ -127,6 +127,8 @@ class Executor:
         #: dispatch_id → refusal, "" for accepted, never_began for a kill that came first.
         self.answered: dict[int, str] = {}
         self.journal_read = False
+        self.warden = (0, 0)  # pid and start of the one that was met last
+        self.warden_is_new = False  # nothing begins until the master has taken it
         self.warden_records: dict[int, dict[str, Any]] | None = None
         self.early: list[dict[str, Any]] = []  # said before we had recovered
         self.recovered = False
@@ -173,12 +175,13 @@ class Executor:
                 self.epoch = message.epoch
                 self.settled_below = 0
             case Leased():
-                self.lease = message
+                self.lease, self.warden_is_new = message, False
                 self._pass_on_lease(ctx)
             case Judged():
                 for verdict in message.verdicts:
                     if verdict.verdict != "keep":
                         self._fence(verdict.dispatch_id, ctx)
+                self._start_held(ctx)
             case SettledBelow():
                 self._settle(message.dispatch_id)
             case Drain():
@@ -349,10 +352,19 @@ class Executor:
             attempt.launch = prepared.launch
             self._start(attempt, prepared.launch, ctx)
 
+    def _start_held(self, ctx: Context) -> None:
+        """The master has taken the new warden: what waited for that begins, or has begun."""
+        for attempt in self.attempts.values():
+            unbegun = attempt.row.phase == "accepted" and attempt.row.kill_reason is None
+            if unbegun and attempt.launch is not None:
+                self._start(attempt, attempt.launch, ctx)
+
     def _start(self, attempt: Attempt, launch: Launch, ctx: Context) -> None:
         row = attempt.row
         assert attempt.request is not None, "only what this life prepared has a launch"
         assert self.lease is not None, "nothing is accepted without"
+        if self.warden_is_new:
+            return  # `_start_held` comes back here
         start = {
             "do": "start",
             "dispatch_id": row.dispatch_id,
@@ -370,7 +382,7 @@ class Executor:
             "grace_ms": attempt.request.kill_grace_ms,
             "processes_max": self.processes_max,
         }
-        ctx.perform(ToWarden(start))
+        ctx.perform(ToWarden(start, only=self.warden))
 
     def _time_left_ms(self, attempt: Attempt, request: TaskExecuteRequest, ctx: Context) -> int:
         """Of the attempt's limit when its process starts, 0: none. A long preparation counts."""
@@ -532,6 +544,7 @@ class Executor:
 
     def _hear_warden(self, said: dict[str, Any], ctx: Context) -> None:
         if said["say"] == "records":
+            self._change_warden((said["pid"], said["start_ticks"]))
             self._pass_on_lease(ctx)  # a new warden knows of none, and is to start nothing without
             ctx.tell("membership", WardenMet(said["pid"], said["start_ticks"]))
             self.warden_records = {record["dispatch_id"]: record for record in said["records"]}
@@ -569,6 +582,15 @@ class Executor:
                     attempt.stuck,
                 )
                 self._tell_stuck(ctx)
+
+    def _change_warden(self, warden: tuple[int, int]) -> None:
+        """Without a lease its master watches the warden, and may have seen the former one go.
+
+        Then this worker may be dead to it: nothing begins here until it has taken the new one.
+        """
+        if warden != self.warden and self.lease is not None and not self.lease.until_ms:
+            self.warden_is_new = True
+        self.warden = warden
 
     def _tell_stuck(self, ctx: Context) -> None:
         """Of all that cannot be killed, as long as that is so: the master forgets nothing."""

@@ -91,6 +91,7 @@ class Membership:
         self.lease_ms = 0
         self.fence_grace_ms = 0
         self.warden = WardenMet(0, 0)
+        self.warden_since = 0  # the first number that was sent with this one
         self.vitals = Vitals(0.0, 0, 0, 0)
 
     def held(self) -> int:
@@ -118,7 +119,7 @@ class Membership:
                 self.vitals = message
                 self._adjust(self.adjusted.draining, self.adjusted.slots, ctx)
             case WardenMet():
-                self.warden = message
+                self._meet_warden(message, ctx)
             case LinkChanged():
                 if message.up and self.recovered:
                     ctx.tell("executor", CountSlots())
@@ -155,6 +156,15 @@ class Membership:
             ctx.tell("executor", ListAttempts())
             ctx.set_timer("register", REGISTER_MS)
 
+    def _meet_warden(self, warden: WardenMet, ctx: Context) -> None:
+        """A new one: a master that watches it instead of a lease is to take it first."""
+        if warden == self.warden:
+            return
+        self.warden, self.warden_since = warden, self.numbers + 1
+        if self.welcomed and not self.lease_ms:
+            self.welcomed = False
+            self._register(ctx)
+
     def _send_registration(self, listing: Listing, ctx: Context) -> None:
         me = self.identity
         ctx.send(
@@ -188,6 +198,8 @@ class Membership:
         if not welcome.judged:
             self._register(ctx)
             return
+        if welcome.number < self.warden_since:
+            return  # to what was sent with a former warden
         self.welcomed = True
         ctx.tell("callback_sender", Welcomed())
         self.master_id, self.lease_ms = welcome.master, welcome.lease_ms

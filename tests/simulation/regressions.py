@@ -14,6 +14,7 @@ from stenella.actors.master.liveness import Terms
 from stenella.actors.master.registry import Registry
 from stenella.actors.turn import Turn
 from stenella.actors.worker.callback_sender import CallbackSender
+from stenella.actors.worker.executor import Executor
 from stenella.protocol.commands import WorkerRegister
 
 from .bugs import CALM, FAILING, LOSSY, OUT_OF_ORDER, SLOW_DISK, WORKERS_DIE, Bug
@@ -145,6 +146,39 @@ class BarsTheOriginal(Registry):
         super()._register(register, ctx)
 
 
+class StartsAtAnyWarden(Executor):
+    """A watched worker began attempts at a new warden when it was dead to its master already."""
+
+    def _change_warden(self, warden: tuple[int, int]) -> None:
+        self.warden = warden
+
+
+class StartsWhereverItIs(Executor):
+    """A start that was thought before its warden was lost was handed to the next one."""
+
+    def _start(self, attempt: Any, launch: Any, ctx: Context) -> None:
+        warden: Any = self.warden
+        self.warden = None  # type: ignore[assignment]
+        super()._start(attempt, launch, ctx)
+        self.warden = warden
+
+
+#: Workers that stand still, and wardens that die meanwhile.
+ASLEEP = {
+    "leased": 0.0,
+    "warden_crash_ms": 3_000,
+    "crash_point": 0.01,
+    "freeze_ms": 5_000,
+    "freeze_ms_max": 40_000,
+    "lease_ms": 5_000,
+    "fence_grace_ms": 1_000,
+    "cycle_ms_max": 100,
+    "commit_ms_max": 20,
+    "noops": 0.0,
+    "task_ms_max": 4_000,
+    "instances": 8,
+}
+
 CLONED = {
     "twin_ms": 3_000,
     "worker_crash_ms": 3_000,
@@ -181,6 +215,20 @@ FOUND = [
         "I36",
         in_master(registry=BarsTheOriginal),
         CALM | CLONED | {"leased": 1.0, "cut_interval_ms": 3_000, "cut_ms_max": 60_000},
+    ),
+    Bug(
+        "a start at a warden that the master does not know",
+        "I15, I12",
+        in_worker(executor=StartsAtAnyWarden),
+        CALM | ASLEEP,
+        seed=7,
+    ),
+    Bug(
+        "a start that another warden was to have",
+        "I15, I12",
+        in_worker(executor=StartsWhereverItIs),
+        CALM | ASLEEP,
+        seed=41,
     ),
     Bug("the dispatcher's timer", "I36", in_master(dispatcher=ForgetsItsTimer), FAILING, seed=1),
     Bug(

@@ -72,6 +72,7 @@ class WardenLine:
         self.hello = {"do": "hello", "worker": node.name, "boot": boot, "life": life}
         self.stream: Stream | None = None
         self.greeted = False
+        self.peer = (0, 0)
         self.closed = False
 
     def connect(self) -> None:
@@ -86,10 +87,11 @@ class WardenLine:
         self.stream = Stream(self, machine.warden)
         self.stream.to_warden(json.dumps(self.hello))
 
-    def post(self, message: dict[str, Any]) -> None:
-        """Lost before the first word of the warden, and after the last."""
-        self.node.note("tells", message, "" if self.greeted else "(lost)")
-        if self.greeted and self.stream is not None:
+    def post(self, message: dict[str, Any], only: tuple[int, int] | None = None) -> None:
+        """Lost before the first word of the warden, and after the last; or meant for another."""
+        meant = self.greeted and (only is None or only == self.peer)
+        self.node.note("tells", message, "" if meant else "(lost)")
+        if meant and self.stream is not None:
             self.stream.to_warden(json.dumps(message))
 
     def arrive(self, stream: Stream, text: str) -> None:
@@ -105,7 +107,8 @@ class WardenLine:
             return
         said = json.loads(text)
         if not self.greeted:
-            said |= {"pid": stream.warden.pid, "start_ticks": stream.warden.start_ticks}
+            self.peer = stream.warden.pid, stream.warden.start_ticks
+            said |= {"pid": self.peer[0], "start_ticks": self.peer[1]}
         self.greeted = True
         self.node.hear_warden(said)
 

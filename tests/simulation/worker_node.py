@@ -195,7 +195,7 @@ class WorkerNode(Node):
                 message = effect.message
                 if message["do"] == "start":  # as a worker's process hands it on
                     message = message | {"log_bytes_max": self.world.options.log_bytes_max}
-                self.line.post(message)
+                self.line.post(message, effect.only)
             case Prepare():
                 since_ms = self.world.now_ms
                 self.world.checkers.processes.on_prepare(self, effect.request)
