@@ -71,6 +71,26 @@ def test_what_is_forgotten_is_listed_no_more(worker: Worker, folder: Path) -> No
     second.die()
 
 
+def test_what_is_meant_for_a_former_warden_is_lost_to_the_next_one(
+    worker: Worker, folder: Path
+) -> None:
+    greeted = worker.wait("records")
+    here = greeted["pid"], greeted["start_ticks"]
+    order = {"do": "start", **start(folder, 1, "/bin/true")}
+
+    worker.link.post(order, only=(here[0], here[1] - 1))
+    worker.link.post(order | {"dispatch_id": 2}, only=here)
+
+    worker.wait("ended", 2)
+    assert not worker.heard("begun", 1)
+    assert worker.link.dropped_count == 1
+    worker.end()
+
+    second = Worker(folder, life=2)
+    assert [r["dispatch_id"] for r in second.wait("records")["records"]] == [2]
+    second.die()
+
+
 def test_starts_that_a_dead_life_had_sent_come_before_the_next_ones_answer(folder: Path) -> None:
     first = Worker(folder)
     first.wait("records")
