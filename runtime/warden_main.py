@@ -23,12 +23,13 @@ from contextlib import suppress
 
 from ..actors.worker.warden import Effect, Fields, Warden
 from .warden_logs import cap
-from .warden_tasks import Tasks
+from .warden_tasks import PASSING, Tasks
 
 READ_BYTES = 16_384  # a turn takes some 20 starts, 15 ms: what they answer does not wait longer
 LINE_BYTES_MAX = 64 << 20  # above any start: the kernel takes 6 MB of arguments and environment
 BACKLOG = 8  # one worker, now and then two lives of it
 DISK_RETRY_MS = 1_000  # a log that could not be appended to is tried again
+ACCEPT_RETRY_MS = 1_000  # no file left for a connection; it waits in the backlog
 GOODBYE_S = 1.0  # for the last facts to leave
 HELD = 6  # exit code: another warden has this folder
 PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
@@ -142,6 +143,7 @@ class Performer:
         self.listener = listener
         self.connections: dict[int, Connection] = {}
         self.connection_no = 0
+        self.deaf_until = 0  # monotonic ns: a connection cannot be taken before
         self.timers: list[tuple[int, int, Fields]] = []  # due in monotonic ns, number, message
         self.timer_no = 0
         self.limits: dict[int, int] = {}  # dispatch_id → due in monotonic ns; of running ones only
@@ -158,7 +160,8 @@ class Performer:
         while self.running:
             poll = select.poll()
             poll.register(wake, select.POLLIN)
-            poll.register(self.listener, select.POLLIN)
+            if self.deaf_until <= time.monotonic_ns():
+                poll.register(self.listener, select.POLLIN)
             by_fd = {c.stream.fileno(): number for number, c in self.connections.items()}
             for fd, number in by_fd.items():
                 out = select.POLLOUT if self.connections[number].outbox else 0
@@ -186,6 +189,8 @@ class Performer:
     def _patience_ms(self) -> float | None:
         waits: list[float] = [DISK_RETRY_MS] if self.waiting else []
         due = [*(timer[0] for timer in self.timers[:1]), *self.limits.values()]
+        if self.deaf_until > time.monotonic_ns():
+            due.append(self.deaf_until)
         if due:
             waits.append((min(due) - time.monotonic_ns()) / 1e6)
         if self.alarm_ms:
@@ -195,8 +200,10 @@ class Performer:
     def _accept(self) -> None:
         try:
             stream, _ = self.listener.accept()
-        except OSError:
-            return  # it has given up meanwhile
+        except OSError as error:
+            if error.errno in PASSING:  # it stays readable: asked at once, it would take all time
+                self.deaf_until = time.monotonic_ns() + ACCEPT_RETRY_MS * 1_000_000
+            return  # else it has given up meanwhile
         self.connection_no += 1
         self.connections[self.connection_no] = Connection(stream)
 

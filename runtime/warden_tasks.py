@@ -3,6 +3,7 @@
 Used by `warden_main.py` only and under its rules: the standard library, one thread, no fork. What
 is found in /proc may be gone a moment later, and whatever is not the warden's own child may even be
 another process under the same number: pids are compared with their start before they are killed.
+What cannot be read because no file or memory is left just now (`PASSING`) is never taken for gone.
 """
 
 import errno
@@ -14,7 +15,7 @@ from contextlib import suppress
 from ..actors.worker.warden import Fields
 
 MARKER = b"STENELLA_ATTEMPT="
-#: Why a process cannot be started just now; others have to end first.
+#: Why a process cannot be started or looked at just now; others have to end first.
 PASSING = frozenset({errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE})
 LOOK = os.WEXITED | os.WNOHANG | os.WNOWAIT  # has it ended? Do not reap
 EVERY_SIGNAL = sorted(signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP})
@@ -100,7 +101,7 @@ class Tasks:
             self.oom_kills = self.memory.kills()
         self.mains[pid] = dispatch_id, time.monotonic_ns(), self.oom_kills
         spawned = {"do": "spawned", "dispatch_id": dispatch_id, "pid": pid}
-        return spawned | {"start_ticks": Look(pid).start_ticks, "start_time": wall_ms}
+        return spawned | {"start_ticks": start_ticks(pid), "start_time": wall_ms}
 
     def terminate(self, pid: int) -> bool:
         """TERM to the group of a main process; False if that has ended or may not be signalled."""
@@ -139,13 +140,21 @@ class Tasks:
             os.waitpid(ended.si_pid, 0)
 
     def sweep(self, sweep: Fields) -> list[int]:
-        """One pass of `Warden._sweep`: KILL to all that is left; the pids found alive."""
+        """One pass of `Warden._sweep`: KILL to all that is left; the pids found alive.
+
+        Where it cannot be seen just now, the main one stands for all: look again.
+        """
         pid = sweep["pid"]
-        if not sweep["everywhere"] and not self._leaves_something(pid):
-            return []
-        if pid in self.mains:
-            kill_group(pid)
-        table = self._table()
+        try:
+            if not sweep["everywhere"] and not self._leaves_something(pid):
+                return []
+            if pid in self.mains:
+                kill_group(pid)
+            table = self._table()
+        except OSError as error:
+            if error.errno in PASSING:
+                return [pid]
+            raise
         ours, unsure = self._attribute(sweep, table)
         killed = [p for p in with_descendants(ours, table) if kill(p, table[p])]
         return sorted({*killed, *unsure})
@@ -154,7 +163,12 @@ class Tasks:
         """Processes of each attempt; of none if not even all of the machine are too many."""
         if entities() <= min(count["most"] for count in counts):
             return {}
-        table = self._table()
+        try:
+            table = self._table()
+        except OSError as error:
+            if error.errno in PASSING:
+                return {}
+            raise
         found = {}
         for count in counts:
             ours, _ = self._attribute(count | {"everywhere": False}, table)
@@ -212,17 +226,23 @@ class Tasks:
         return ours, unsure
 
     def _table(self) -> dict[int, Look]:
-        """Every process of the machine, looked at once between two calls of `look_again`."""
+        """Every process of the machine, looked at once between two calls of `look_again`.
+
+        Raises OSError (`PASSING`): not all could be looked at.
+        """
         if self.table is None:
-            self.table = {}
+            table = {}
             for name in os.listdir("/proc"):
                 if name.isdigit():
                     try:
                         look = Look(int(name))
-                    except OSError:
+                    except OSError as error:
+                        if error.errno in PASSING:
+                            raise
                         continue  # it has gone meanwhile
                     if not look.of_kernel:
-                        self.table[int(name)] = look
+                        table[int(name)] = look
+            self.table = table
         return self.table
 
     def look_again(self) -> None:
@@ -266,8 +286,19 @@ def memory_groups() -> list[str]:
 
 
 def entities() -> int:
-    """Processes and threads of the machine (proc_loadavg(5)): one cheap read."""
-    return int(read("/proc/loadavg").split()[3].partition(b"/")[2])
+    """Processes and threads of the machine (proc_loadavg(5)): one cheap read; 0: cannot be read."""
+    fields = read("/proc/loadavg").split()
+    return int(fields[3].partition(b"/")[2]) if fields else 0
+
+
+def start_ticks(pid: int) -> int:
+    """When an own child began; 0: cannot be told, so a later warden goes by its marker alone."""
+    try:
+        return Look(pid).start_ticks
+    except OSError as error:
+        if error.errno in PASSING:
+            return 0
+        raise
 
 
 def read(path: str) -> bytes:
@@ -325,8 +356,8 @@ def marker_of(pid: int) -> bytes | None:
                 return b""
             if not look.has_environ:
                 return None
-    except OSError:
-        return b""
+    except OSError as error:
+        return None if error.errno in PASSING else b""
 
 
 def with_descendants(ours: list[int], table: dict[int, Look]) -> list[int]:
@@ -349,10 +380,8 @@ def kill(pid: int, seen: Look) -> bool:
         if not seen.alive or Look(pid).start_ticks != seen.start_ticks:
             return False
         os.kill(pid, signal.SIGKILL)
-    except PermissionError:
-        return True
-    except OSError:
-        return False
+    except OSError as error:
+        return error.errno in (errno.EPERM, *PASSING)  # it lives; the next pass says more
     return True
 
 
