@@ -5,16 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from .home import LiveHome, until
+from .home import LiveHome
 
 
 @pytest.fixture
 def home(tmp_path: Path) -> Iterator[LiveHome]:
     live = LiveHome(tmp_path)
     yield live
-    if (live.root / "run" / "endpoints.json").exists():
-        live.run("down", "--wait", "0s")
-    until(lambda: not live.leftovers(), f"everything has left: {live.leftovers()}", 40.0)
+    live.leave()
 
 
 @pytest.fixture

@@ -84,6 +84,14 @@ class LiveHome:
         assert str(self.root).encode() in Path(f"/proc/{pid}/environ").read_bytes()
         os.kill(pid, signal.SIGKILL)
 
+    def leave(self) -> None:
+        """Take down what is up and wait until nothing is left; one may be leaving by itself."""
+        if (self.root / "run" / "endpoints.json").exists():
+            down = self.start("down", "--wait", "0s")
+            said, _ = down.communicate(timeout=LIMIT_S)
+            assert down.returncode in (0, 5), said
+        until(lambda: not self.leftovers(), f"everything has left: {self.leftovers()}", 40.0)
+
     def logs(self) -> str:
         """The ends of the nodes' logs, for a failure's text."""
         paths = [*self.root.glob("run/*.log"), *self.root.glob("workers/*/worker.log")]

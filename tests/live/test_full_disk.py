@@ -44,8 +44,8 @@ class SmallDisk:
 
 
 @pytest.fixture
-def mounted(tmp_path: Path) -> Iterator[Callable[[Path], SmallDisk]]:
-    """Mounts small disks; takes them away again."""
+def mounted(home: LiveHome) -> Iterator[Callable[[Path], SmallDisk]]:
+    """Mounts small disks; takes them away again, once nobody uses them."""
     disks: list[Path] = []
 
     def mount(folder: Path) -> SmallDisk:
@@ -62,8 +62,31 @@ def mounted(tmp_path: Path) -> Iterator[Callable[[Path], SmallDisk]]:
         return SmallDisk(folder)
 
     yield mount
+    home.leave()
     for folder in disks:
         subprocess.run(["umount", "-l", folder], check=False)
+
+
+def freeze(mode: str, *files: Path) -> None:
+    """Nothing can be written into open files, nor can they be opened for it (+i), or it can (-i).
+
+    A file system with open files is made read-only by the kernel alone, after an error: what SQLite
+    and the nodes see then is the same, and this can be taken back. The database's index in shared
+    memory is left: a write to that would be a SIGBUS.
+    """
+    found = [path for file in files for path in (file, file.with_name(file.name + "-wal"))]
+    done = subprocess.run(["chattr", mode, *found], capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip(f"this user or file system cannot freeze a file: {done.stderr.strip()}")
+
+
+@pytest.fixture
+def frozen(home: LiveHome) -> Iterator[tuple[Path, Path]]:
+    """A cluster's database and the journal of its worker; thawed at the end."""
+    home.run("up", "--workers", "1", "--slots", "2", "--detach")
+    files = home.root / "stenella.db", home.root / "workers" / "1" / "journal.db"
+    yield files
+    freeze("-i", *files)
 
 
 @pytest.fixture
@@ -120,6 +143,50 @@ def test_b27_a_task_that_ends_while_the_disk_is_full_is_told_when_there_is_room(
     assert home.ledger_lines() == ["t0000", "t0000.end"]  # once
 
 
+def test_b27_a_full_disk_of_a_worker_alone_holds_up_what_it_runs_and_loses_nothing(
+    home: LiveHome, mounted: Callable[[Path], SmallDisk]
+) -> None:
+    """Its journal and its warden's log are on a small disk, the database is not."""
+    home.root.mkdir(mode=0o700)
+    (home.root / "workers").mkdir(mode=0o700)
+    disk = mounted(home.root / "workers" / "1")
+    home.run("up", "--workers", "1", "--slots", "2", "--detach")
+    go = home.folder / "go"
+    script = (
+        f'until [ -e "{go}" ]; do sleep 0.1; done; echo "$STENELLA_TASK.end" >> "{home.ledger}"'
+    )
+    running = home.json("submit", home.definition("running", home.noting(1, script)))
+    until(home.ledger_lines, "the task runs")
+    disk.fill()
+    until(lambda: home.json("worker", "ls")[0]["message"], "the worker says so")
+
+    waiting = home.json("submit", home.definition("waiting", home.noting(1)))
+    task = until(
+        lambda: (
+            (t := home.json("show", str(waiting["workflow_instance_id"]))["tasks"][0])
+            and t["reason"] == "no_disk"
+            and t
+        ),
+        "it waits and says why",
+    )
+    [cause] = home.json("explain", f"{waiting['workflow_instance_id']}/t0000")["causes"]
+    go.touch()
+    until(lambda: "t0000.end" in home.ledger_lines(), "what runs has ended")
+
+    assert "short of disk" in task["message"]
+    assert (cause["cause"], "short of disk" in cause["sentence"]) == ("no_disk", True)
+    assert home.json("status")["problem"] is None  # the master is well
+    for submitted in (running, waiting):
+        assert home.json("show", str(submitted["workflow_instance_id"]))["state"] == (
+            "RUNNING_EXECUTION"
+        )
+    disk.free()
+    for submitted in (running, waiting):
+        shown = home.json("wait", str(submitted["workflow_instance_id"]))
+        assert [(task["state"], task["attempt"]) for task in shown["tasks"]] == [("SUCCESS", 1)]
+    assert home.ledger_lines() == ["t0000", "t0000", "t0000.end"]
+
+
 def _refusal(home: LiveHome) -> str:
     """What a submit is refused with; an intent that meets the full disk first is not answered."""
     process = home.start("submit", home.definition("refused", home.noting(1)), "--json")
@@ -130,6 +197,34 @@ def _refusal(home: LiveHome) -> str:
         process.communicate()
         return ""
     return output if process.returncode == 6 else ""
+
+
+def test_b28_what_turns_read_only_under_a_running_cluster_is_told_and_it_goes_on_by_itself(
+    home: LiveHome, frozen: tuple[Path, Path]
+) -> None:
+    done = home.json("run", home.definition("before", home.noting(1)))
+    go = home.folder / "go"
+    script = (
+        f'until [ -e "{go}" ]; do sleep 0.1; done; echo "$STENELLA_TASK.end" >> "{home.ledger}"'
+    )
+    number = home.json("submit", home.definition("running", home.noting(1, script)))
+    until(lambda: len(home.ledger_lines()) == 2, "the task runs")
+    nodes = home.pids("masters") + home.pids("workers")
+    freeze("+i", *frozen)
+
+    refused = until(lambda: _refusal(home), "a submit is refused")
+    go.touch()
+    until(lambda: "t0000.end" in home.ledger_lines(), "the task has ended")
+
+    assert "storage_stalled" in refused
+    assert "read-only" in refused
+    assert "read-only" in home.json("status")["problem"]
+    freeze("-i", *frozen)
+    shown = home.json("wait", str(number["workflow_instance_id"]))
+    assert [(task["state"], task["attempt"]) for task in shown["tasks"]] == [("SUCCESS", 1)]
+    assert home.json("show", str(done["workflow_instance_id"]))["state"] == "SUCCESS"
+    assert home.json("run", home.definition("after", home.noting(1)))["state"] == "SUCCESS"
+    assert home.pids("masters") + home.pids("workers") == nodes  # none had to begin anew
 
 
 def test_b28_a_read_only_file_system_is_told_and_waited_for(
