@@ -19,6 +19,7 @@ pytestmark = [pytest.mark.live, pytest.mark.slow]
 EXAMPLES = [
     found[1] for _words, text in helps() for found in re.finditer(r"Example: stenella (.+)", text)
 ]
+WITHOUT = [words for words, text in helps() if "Example: stenella " not in text]
 UP = "up --workers 2 --detach"  # its child stays, so it is no call in this process
 FIRST = [
     "submit job.sh --retry 2 --wait",
@@ -39,6 +40,10 @@ tasks:
 """
 JOB = "#!/bin/sh\n#STENELLA --name job\necho done\n"
 TRACE = Path(__file__).parents[1] / "client" / "traces" / "montage-like.json"
+
+
+def test_every_help_has_an_example() -> None:
+    assert WITHOUT == [("stenella",)]  # it lists the commands, and says with which to begin
 
 
 def is_bench(example: str) -> bool:
@@ -103,16 +108,18 @@ def test_the_example_of_a_service_starts_one_that_ends_when_it_is_told(
     assert service.returncode in (0, 143)
 
 
+@pytest.mark.parametrize(
+    "example", [one for one in EXAMPLES if is_bench(one) and not one.startswith("bench compare")]
+)
 def test_an_example_of_bench_measures_and_two_are_compared(
-    home: LiveHome, folder: Path, capfd: pytest.CaptureFixture[str]
+    home: LiveHome, folder: Path, capfd: pytest.CaptureFixture[str], example: str
 ) -> None:
-    found = [example for example in EXAMPLES if is_bench(example)]
-    measuring = [example for example in found if not example.startswith("bench compare")]
+    assert cli.perform([*shlex.split(example), "--json"]) == 0
 
-    for example in measuring[:1]:
-        assert cli.perform([*shlex.split(example), "--json"]) == 0
-        document = capfd.readouterr().out
-        assert json.loads(document)["figure"] > 0
-        for name in ("before.json", "after.json"):
-            (folder / name).write_text(document)
-    assert cli.perform(shlex.split("bench compare before.json after.json")) == 0
+    document = capfd.readouterr().out
+    measured = json.loads(document)
+    assert 0 < measured["min"] <= measured["figure"] <= measured["max"]
+    for name in ("before.json", "after.json"):
+        (folder / name).write_text(document)
+    [compare] = [one for one in EXAMPLES if one.startswith("bench compare")]
+    assert cli.perform(shlex.split(compare)) == 0
