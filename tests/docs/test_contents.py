@@ -14,9 +14,10 @@ from stenella.home.settings import TYPES
 from stenella.workflow import reading
 
 from . import commands_page
-from .document import PAGES, ROOT, tables
+from .document import PAGES, ROOT, blocks, tables
 
 DEFINITIONS = ROOT / "docs" / "definitions.md"
+HOW_IT_WORKS = ROOT / "docs" / "how-it-works.md"
 OPERATIONS = ROOT / "docs" / "operations.md"
 ROBUSTNESS = ROOT / "docs" / "robustness.md"
 
@@ -79,6 +80,19 @@ def test_the_fields_of_a_definition_are_all_described(heading: str, fields: list
     described = {_named(row[0]) for row in tables(DEFINITIONS, heading)}
 
     assert described == set(fields)
+
+
+def test_the_actors_are_all_described_and_in_the_picture() -> None:
+    rooms = [ROOT / "actors" / role for role in ("master", "worker")]
+    modules = {
+        path.stem: path.read_text(encoding="utf-8") for room in rooms for path in room.glob("*.py")
+    }
+    actors = {
+        name for name, source in modules.items() if "def receive(self, message: Inbox" in source
+    }
+
+    assert actors == {row[0] for row in tables(HOW_IT_WORKS, "Processes")}
+    assert [name for name in actors if name not in blocks(HOW_IT_WORKS)[0].text] == []
 
 
 def test_every_rule_that_is_described_is_one_of_the_loaders() -> None:
