@@ -222,6 +222,14 @@ class Reads:
         )
         return self._requester.ask(request, LogChunk)
 
+    def log_end(self, task_instance_id: int, attempt: int, bytes_max: int) -> tuple[bytes, bool]:
+        """The end of a log, and whether there is more before it. Raises `NotFound`,
+        `RefusedInState` (its worker is away, and nothing of it came with the result).
+        """
+        size = self.log_page(task_instance_id, attempt, limit=1).size
+        page = self.log_page(task_instance_id, attempt, max(0, size - bytes_max), limit=bytes_max)
+        return page.data, page.offset > 0
+
     def status(self, *, all_workers: bool = False) -> dict[str, Any]:
         """Masters and workers; ``all_workers``: those that have left, too."""
         request = StatusRead(request_id=new_request_id(), all=all_workers)

@@ -12,7 +12,7 @@ import click
 
 from ..client.presence import elsewhere, is_held
 from ..home.layout import Home, find_home
-from ..protocol.errors import NotFound, Unreachable, WaitTimeout
+from ..protocol.errors import NotFound, RefusedInState, Unreachable, WaitTimeout
 from .options import Address
 
 Document = dict[str, Any]
@@ -39,6 +39,11 @@ class Reader(Protocol):
     def definition(self, workflow: str, workflow_instance_id: int) -> Document: ...
 
     def dead_letters(self, limit: int) -> list[Document]: ...
+
+    def log_end(
+        self, task_instance_id: int, attempt: int, bytes_max: int
+    ) -> tuple[bytes, bool]: ...
+
     def explain(self, workflow_instance_id: int, task: str) -> Document: ...
 
 
@@ -60,8 +65,16 @@ class NoHistory:
     def dead_letters(self, limit: int) -> list[Document]:
         return []
 
+    def log_end(self, task_instance_id: int, attempt: int, bytes_max: int) -> tuple[bytes, bool]:
+        raise no_task_instance(task_instance_id)
+
     def explain(self, workflow_instance_id: int, task: str) -> Document:
         raise no_instance(workflow_instance_id)
+
+
+def logs_home() -> Home | None:
+    """Where logs may lie beside us; not those of a cluster elsewhere, whose numbers are its own."""
+    return None if elsewhere() else find_home()
 
 
 def read(question: Callable[[Reader], Result]) -> Result:
@@ -143,6 +156,13 @@ class StoredHistory:
 
     def dead_letters(self, limit: int) -> list[Document]:
         return self._queries.dead_letters(limit)
+
+    def log_end(self, task_instance_id: int, attempt: int, bytes_max: int) -> tuple[bytes, bool]:
+        """Of a log that is not in this home: what came with the result."""
+        place = self._queries.log_place(task_instance_id, attempt)
+        if place is None:
+            raise no_task_instance(task_instance_id)
+        return place["words"].encode()[-bytes_max:], False
 
     def definition(self, workflow: str, workflow_instance_id: int) -> Document:
         document = self._queries.definition(workflow, workflow_instance_id)
@@ -234,14 +254,21 @@ def find_log(
 
 
 def log_tail(home: Home | None, document: Document, task: Document, lines_max: int) -> list[str]:
-    """The last lines of a task's current attempt; none if its log is not in this home."""
-    if task["task_instance_id"] is None:
+    """The last lines of a task's current attempt, from its worker if that is elsewhere."""
+    if task["task_instance_id"] is None or task["start_time"] is None:
         return []
     instance, number = document["workflow_instance_id"], task["task_instance_id"]
     path = find_log(home, instance, number, task["attempt"])
-    if path is None:
-        return []
-    text, is_cut = _end_of(path, TAIL_BYTES)
+    if path is not None:
+        text, is_cut = _end_of(path, TAIL_BYTES)
+    elif home is not None and elsewhere():
+        return []  # `run` goes to the home's cluster whatever the environment names
+    else:
+        try:
+            end, is_cut = read(lambda reader: reader.log_end(number, task["attempt"], TAIL_BYTES))
+        except (NotFound, RefusedInState, Unreachable, WaitTimeout):
+            return []  # an embellishment: it is not worth an error
+        text = end.decode("utf-8", errors="replace")
     lines = text.splitlines()
     return lines[1:][-lines_max:] if is_cut else lines[-lines_max:]
 

@@ -16,9 +16,8 @@ from rich.table import Table
 from rich.text import Text
 
 from ..client.plan import Shape
-from ..home.layout import find_home
 from ..protocol.states import WAITING, TaskState
-from .history import last_line
+from .history import last_line, logs_home
 from .pages import COLOURS, short_state
 from .progress import FINAL, RUNNING, Progress, Stage, count_line
 from .text import printable, span
@@ -49,7 +48,7 @@ class LiveView:
         self._heard_at = time.monotonic()
         self._lines: dict[tuple[int, int], tuple[float, str]] = {}  # (task, attempt) → at, line
         self._rows: list[str] = []  # running tasks of a large workflow, each in its place
-        self._home = find_home()
+        self._home = logs_home()
         self._console = Console(stderr=True)
         self._live = Live(
             console=self._console,

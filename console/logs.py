@@ -6,14 +6,13 @@ from typing import Any
 
 import click
 
-from ..client.presence import is_held
+from ..client.presence import elsewhere, is_held
 from ..client.reads import Reads, is_final
-from ..home.layout import find_home
 from ..protocol.errors import NotFound
 from . import pages
 from .following import Follower
-from .history import read, task_of
-from .log_file import open_log, pieces, tail_offset
+from .history import logs_home, read, task_of
+from .log_file import TAIL_BYTES_MAX, open_log, pieces, tail_offset
 from .log_output import JsonOutput, NamedOutput, Output, PlainOutput
 from .options import Address, instance_or_task, json_option
 from .progress import FINAL
@@ -42,10 +41,12 @@ def logs(
     if attempt is not None and address.task is None:
         raise click.BadParameter("--attempt is about one task: write ID/TASK")
     document = read(lambda reader: reader.show(address.workflow_instance_id))
-    home = find_home()
+    home = logs_home()
     with ExitStack() as stack:
         client = None
-        if home is not None and is_held(home):
+        if elsewhere():
+            client = stack.enter_context(Reads())
+        elif home is not None and is_held(home):
             client = stack.enter_context(Reads(home.root))  # connects when it is first asked
         if follow and client is not None and not is_final(document):
             names = _names(document, address)
@@ -96,7 +97,7 @@ class _Texts:
     ) -> None:
         self._document, self._client = document, client
         self._attempt, self._tail = attempt, tail
-        self._home = find_home()
+        self._home = logs_home()
 
     def document_of(self, task: Document) -> Document:
         return {
@@ -121,6 +122,8 @@ class _Texts:
             raise NotFound(f"{self._named(task)} has no log of an attempt {attempt}")
         elif task["start_time"] is None:
             raise self._nothing_yet(task)
+        elif self._client is None:  # no cluster is up, and it ran elsewhere
+            yield read(lambda reader: reader.log_end(number, attempt, TAIL_BYTES_MAX))[0]
 
     def _nothing_yet(self, task: Document) -> NotFound:
         text = f"{self._named(task)} is {task['state']}: it has not begun, so there is no log"

@@ -14,11 +14,11 @@ from ..client.presence import is_held
 from ..client.reads import is_final, new_request_id, succeeded
 from ..client.script_file import SCRIPT_OPTIONS, ScriptOptions, pairs
 from ..home import endpoints
-from ..home.layout import Home, find_home, open_home
+from ..home.layout import Home, open_home
 from ..protocol.errors import RefusedInState, Unreachable, WaitTimeout
 from . import pages
 from .groups import warn_of_empty_groups
-from .history import read
+from .history import logs_home, read
 from .naming import find_given, shape_of
 from .options import (
     Address,
@@ -143,7 +143,7 @@ def submit(
             return 0
         with make_view(shape) as view:
             document = watch_until_end(client, started.id, view)
-    _tell(find_home(), document, shape, as_json)
+    _tell(logs_home(), document, shape, as_json)
     return _exit_code(document)
 
 
@@ -195,7 +195,7 @@ def _until_end(address: Address, timeout_s: float | None, as_json: bool, *, as_l
     elif as_lines:
         pages.emit(document)
     if not as_lines:
-        _tell(find_home(), document, shape, as_json)
+        _tell(logs_home(), document, shape, as_json)
     return _exit_code(document)
 
 

@@ -131,9 +131,13 @@ def _open_journal(place: WorkerHome, full: bool) -> WorkerJournal:
 
 def _cluster(home: Home, journal: WorkerJournal, supervised: bool) -> str:
     """The cluster's id: the master's, else the journal's; while there is neither, wait."""
+    told = supervised
     while (master := endpoints.read(home)) is None:
         if rows := journal.load("node"):
             return str(rows[0].cluster)
+        if not told:
+            log.info("waiting for a master of %s; one elsewhere is joined with --key", home.root)
+            told = True
         if supervised and select.select([0], [], [], 0)[0]:
             raise Unreachable("the supervisor ended before there was a master")
         gevent.sleep(LOOK_S)

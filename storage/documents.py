@@ -101,6 +101,11 @@ def task_document(row: Row) -> Document:
     }
 
 
+def last_words(worker: str, tail: str) -> str:
+    """What came with an attempt's result, as a log of which no more can be had."""
+    return f"stenella: the log is on {worker}, out of reach; it ended so:\n{tail}\n"
+
+
 def waiting_document(node: Node) -> Document:
     """A node that is not eligible yet has no row."""
     return {

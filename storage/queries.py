@@ -29,6 +29,7 @@ from .documents import (
     dead_letter_document,
     definition_document,
     event_document,
+    last_words,
     task_document,
     waiting_document,
 )
@@ -265,7 +266,8 @@ class Queries:
     def log_place(self, task_instance_id: int, attempt: int) -> Document | None:
         """Which worker has the log of an attempt (0: the current one); None: no such attempt.
 
-        ``worker`` is null while the attempt is not placed; ``live``: it has not ended.
+        ``worker`` is null while the attempt is not placed; ``live``: it has not ended; ``words``:
+        what is shown where the log cannot be had, empty if nothing is known.
         """
         with self._snapshot():
             rows = self._rows(
@@ -273,28 +275,30 @@ class Queries:
                     TaskInstance.workflow_instance_id,
                     TaskInstance.attempt,
                     TaskInstance.worker,
+                    TaskInstance.tail,
                     TaskInstance.state,
                 ).where(TaskInstance.id == task_instance_id)
             )
             if not rows:
                 return None
-            workflow_instance_id, current, worker, state = rows[0]
+            workflow_instance_id, current, worker, tail, state = rows[0]
             live = TaskState(state) not in TASK_FINAL
             if attempt not in (0, current):
                 earlier = self._rows(
-                    TaskAttempt.select(TaskAttempt.worker).where(
+                    TaskAttempt.select(TaskAttempt.worker, TaskAttempt.tail).where(
                         TaskAttempt.task_instance_id == task_instance_id,
                         TaskAttempt.attempt == attempt,
                     )
                 )
                 if not earlier:
                     return None
-                worker, live = earlier[0][0], False
+                (worker, tail), live = earlier[0], False
         return {
             "worker": worker,
             "workflow_instance_id": workflow_instance_id,
             "attempt": attempt or current,
             "live": live,
+            "words": last_words(worker, tail) if tail else "",
         }
 
     def dead_letters(self, limit: int) -> list[Document]:

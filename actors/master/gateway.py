@@ -130,6 +130,7 @@ class Open:
         self.awaited = 0  # of debug: nodes that have not
         self.live = False  # of a log: the attempt has not ended
         self.worker = ""  # of a log: who has it
+        self.words = ""  # of a log: what is shown if it cannot be had
         self.about: dict[str, Any] = {}  # of an explanation: the instance
 
     def watches(self, workflow_instance_id: int) -> bool:
@@ -424,6 +425,7 @@ class Gateway:
                     self._arm(ctx)
             case LogRead():
                 opened.live, opened.worker = document["live"], document["worker"]
+                opened.words = document["words"]
                 if document["worker"] is None:
                     text = "the task has not been given to a worker yet, so it has no log"
                     self._refuse(answer.token, 3, "not_found", text, ctx)
@@ -527,7 +529,7 @@ class Gateway:
                     )
                 case LogRead() if over:
                     text = "the worker that has the log does not answer; it may come back"
-                    self._refuse(request_id, 6, "worker_away", text, ctx)
+                    self._say_last_words(opened, 6, "worker_away", text, ctx)
         self._arm(ctx)
 
     def _arm(self, ctx: Context) -> None:
@@ -550,13 +552,32 @@ class Gateway:
         if isinstance(opened.request, LogRead):
             if relayed.count == 0:
                 text = "the worker that has the log is not connected; it may come back"
-                self._refuse(relayed.request_id, 6, "worker_away", text, ctx)
+                self._say_last_words(opened, 6, "worker_away", text, ctx)
             return
         opened.awaited = relayed.count
         if relayed.count == 0:
             self._reply(
                 relayed.request_id, DebugReply(request_id=relayed.request_id, rows=opened.rows), ctx
             )
+
+    def _say_last_words(
+        self, opened: Open, exit_code: int, code: str, message: str, ctx: Context
+    ) -> None:
+        """The log cannot be had: what came with the result stands for it; else the refusal."""
+        request: LogRead = opened.request
+        if not opened.words:
+            self._refuse(request.request_id, exit_code, code, message, ctx)
+            return
+        words = opened.words.encode()
+        chunk = LogChunk(
+            request_id=request.request_id,
+            attempt=request.attempt,
+            offset=min(request.offset, len(words)),
+            data=words[request.offset : request.offset + request.limit],
+            size=len(words),
+            complete=True,
+        )
+        self._reply(request.request_id, chunk, ctx)
 
     def _take_relayed(self, reply: LogChunk | DebugReply | Refused, ctx: Context) -> None:
         """What a worker answers to a request that was passed on to it, and nothing else."""
@@ -569,7 +590,7 @@ class Gateway:
                 self._reply(reply.request_id, complete, ctx)
             case LogRead(), Refused() if opened.worker == ctx.sender:
                 code, text = reply.code, reply.message
-                self._refuse(reply.request_id, reply.exit_code, code, text, ctx)
+                self._say_last_words(opened, reply.exit_code, code, text, ctx)
             case DebugRequest(), DebugReply():
                 opened.rows += reply.rows
                 opened.awaited -= 1

@@ -266,7 +266,7 @@ def test_debug_gathers_all_nodes_and_is_answered_ahead_of_the_commit() -> None:
 # --- logs ----------------------------------------------------------------------------------------
 
 LOG = LogRead(request_id="r", task_instance_id=10, attempt=0, offset=5, limit=9)
-PLACE = {"worker": "w1", "workflow_instance_id": 7, "attempt": 2, "live": True}
+PLACE = {"worker": "w1", "workflow_instance_id": 7, "attempt": 2, "live": True, "words": ""}
 
 
 def test_a_log_is_asked_of_the_worker_that_has_it_by_all_its_ids() -> None:
@@ -297,6 +297,23 @@ def test_a_log_whose_worker_is_away_is_refused() -> None:
     made = gateway(ctx, LOG, Relayed("r", 1))
     ctx.wait(LOG_WAIT_MS)
     assert refusals(ctx.give(made, Timer("waiting"))) == [(CLIENT, 6, "worker_away")]
+
+
+def test_what_came_with_the_result_stands_for_a_log_that_cannot_be_had() -> None:
+    ctx = Recorder()
+    words = "its last words"
+    chunk: dict[str, Any] = {"request_id": "r", "attempt": 0, "offset": 5, "complete": True}
+    told = LogChunk(**chunk, data=b"ast words", size=len(words))
+    place = Queried("log_place", "r", PLACE | {"words": words})
+
+    away = ctx.give(gateway(ctx, LOG, place), Relayed("r", 0))
+    silent = gateway(ctx, LOG, place, Relayed("r", 1))
+    ctx.wait(LOG_WAIT_MS)
+    late = ctx.give(silent, Timer("waiting"))
+    gone = Refused(request_id="r", exit_code=3, code="not_found", message="it was removed")
+    removed = ctx.give(gateway(ctx, LOG, place, Relayed("r", 1)), gone, b"w1-link", "w1")
+
+    assert [sent for _, _, sent in (*away, *late, *removed)] == [told] * 3
 
 
 # --- watches -------------------------------------------------------------------------------------

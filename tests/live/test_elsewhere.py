@@ -148,6 +148,42 @@ def test_b41_a_copied_worker_folder_is_refused_and_shown(
     assert home.ledger_lines() == ["t0000"]
 
 
+def test_a_worker_without_a_master_and_without_a_key_says_what_it_waits_for(
+    elsewhere: Elsewhere,
+) -> None:
+    worker = elsewhere.start("worker", "start")
+    elsewhere.started.append(worker)
+
+    until(lambda: "one elsewhere is joined with --key" in said_more(worker), "it says so")
+
+
+def test_a_log_is_read_from_elsewhere_and_its_end_when_its_worker_is_away(
+    home: LiveHome, elsewhere: Elsewhere
+) -> None:
+    worker = elsewhere.worker(elsewhere.key("worker", "far"))
+    joined(home, "far")
+    failing = home.definition("failing", [{"name": "t", "script": "echo hello there; exit 3"}])
+    number = str(home.json("submit", failing)["workflow_instance_id"])
+    home.json("wait", number, code=1)
+    there = Elsewhere(elsewhere.folder / "client", home)
+    there.with_key(there.key("client", "ci"))
+
+    logs = there.said("logs", f"{number}/t")
+    end = there.said("wait", number)
+    worker.terminate()
+    worker.communicate()
+    until(lambda: "out of reach" in there.said("logs", f"{number}/t"), "its worker is away", 6.0)
+    away = there.said("wait", number)
+    home.run("down")
+    down = home.run("logs", f"{number}/t")
+
+    assert logs == "hello there\n"
+    assert "│ hello there" in end
+    assert "│ hello there" in away
+    assert "out of reach" in down
+    assert "hello there" in down
+
+
 def test_a_revoked_key_cuts_its_worker_off_and_does_not_come_in_again(
     home: LiveHome, elsewhere: Elsewhere
 ) -> None:

@@ -302,12 +302,24 @@ def test_counts_of_an_instance_without_waiting_nodes_do_not_name_them(store: Sto
     assert page["counts"] == {"SUCCESS": 3}
 
 
+WORDS = "stenella: the log is on w1, out of reach; it ended so:\nno such file\n"
+
+
 @pytest.mark.parametrize(
     ("attempt", "place"),
     [
-        (0, {"worker": "w2", "workflow_instance_id": 1, "attempt": 2, "live": True}),
-        (2, {"worker": "w2", "workflow_instance_id": 1, "attempt": 2, "live": True}),
-        (1, {"worker": "w1", "workflow_instance_id": 1, "attempt": 1, "live": False}),
+        (0, {"worker": "w2", "workflow_instance_id": 1, "attempt": 2, "live": True, "words": ""}),
+        (2, {"worker": "w2", "workflow_instance_id": 1, "attempt": 2, "live": True, "words": ""}),
+        (
+            1,
+            {
+                "worker": "w1",
+                "workflow_instance_id": 1,
+                "attempt": 1,
+                "live": False,
+                "words": WORDS,
+            },
+        ),
         (3, None),
     ],
 )
@@ -315,7 +327,7 @@ def test_the_place_of_a_log_is_that_of_its_attempt(
     store: Store, attempt: int, place: object
 ) -> None:
     current = task(1, attempt=2, worker="w2", state=TaskState.RUNNING_EXECUTION)
-    store.write(current, earlier_attempt(1, attempt=1, worker="w1"))
+    store.write(current, earlier_attempt(1, attempt=1, worker="w1", tail="no such file"))
 
     assert store.queries.log_place(1, attempt) == place
 
