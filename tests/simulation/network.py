@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 REDIAL_MS = (100, 1_000)
 #: ZMTP heartbeats find a silent cut after this.
 HEARTBEAT_TIMEOUT_MS = 6_000
+COPY_DELAYS_MAX = 11  # after so many times the longest delay no copy is under way
 NOTICE_MS_MAX = 50  # a reset connection is noticed by the other end
 BOTH, TO_MASTER, TO_GUEST = "both ways", "to the master", "to the guest"
 
@@ -187,7 +188,7 @@ class Network:
         for copy in range(copies):
             due_ms = world.now_ms + random.randint(0, weather.delay_ms_max)
             if copy:
-                due_ms += random.randint(0, 10 * weather.delay_ms_max)
+                due_ms += random.randint(0, (COPY_DELAYS_MAX - 1) * weather.delay_ms_max)
             elif weather.fifo:
                 due_ms = link.last_ms[way] = max(due_ms, link.last_ms[way])
             link.under_way += 1

@@ -15,7 +15,7 @@ from . import faults
 from .checkers import Checkers
 from .clients import Client
 from .master_node import MasterNode
-from .network import Network
+from .network import COPY_DELAYS_MAX, Network
 from .node import HEARTBEAT_MS
 from .options import Options
 from .parts import Parts
@@ -29,7 +29,7 @@ from .worker_node import WorkerNode
 HEAL_MS_MAX = 400_000
 LOOK_MS = 500  # between two looks whether everything has ended
 CLIENTS = 2
-ORDERS_GONE_MS = 40_000  # longer than the wire keeps a copy
+ORDERS_GONE_MS = 40_000  # by then most that were asked for have ended; but see `set_right`
 
 
 class World:
@@ -139,7 +139,8 @@ class World:
             for worker in self.workers:
                 self.clients[0].set_right(worker.name)
 
-        self.after(ORDERS_GONE_MS, order)
+        copies_ms = COPY_DELAYS_MAX * self.options.delay_ms_max + 1_000
+        self.after(max(ORDERS_GONE_MS, copies_ms), order)
 
     def finish(self) -> None:
         """Everything ends, and then everything works."""
