@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 Fields = dict[str, Any]
 REFUSALS = ("draining", "no_disk", "no_slot", "unknown_type")
-#: A worker that refused is asked again after a heartbeat; one more may have been under way, and
-#: one that is told something new beats at once.
+#: A life of a worker that refused is asked again after a heartbeat; one more may have been under
+#: way, and one that is told something new beats at once.
 REFUSALS_MAX = 3
 
 
@@ -35,7 +35,7 @@ class Staff:
     def __init__(self, rows: "Rows") -> None:
         self.rows = rows
         self.before: dict[str, Fields] = {}
-        self.refused: dict[int, deque[int]] = {}  # task → when (wall)
+        self.refused: dict[tuple[int, str], deque[int]] = {}  # task, boot → when (wall)
 
     def look(self, events: list[Fields]) -> None:
         """After a commit with these events. Raises `Violation`."""
@@ -93,10 +93,10 @@ class Staff:
         if self.rows.world.options.clock_jump_ms:
             return
         number, at = event["task_instance_id"], event["at"]
-        lately = self.refused.setdefault(number, deque())
+        lately = self.refused.setdefault((number, event["boot"]), deque())
         lately.append(at)
         while lately[0] < at - HEARTBEAT_MS:
             lately.popleft()
-        if len(lately) > REFUSALS_MAX * self.rows.world.options.workers:
+        if len(lately) > REFUSALS_MAX:
             text = f"refused {len(lately)} times in {HEARTBEAT_MS} ms"
             raise Violation("a refused task is no hot loop", text, number)
