@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 #: What may change on the row of a final attempt: a late callback is kept as evidence.
 LATE = ("event_no", "seq")
 #: Failures that are no doing of the task: lost too often, or a kept one that was given up.
-NOT_BY_ITSELF = ("quarantined", "worker_lost")
+NOT_BY_ITSELF = ("quarantined", "worker_lost", "killed_workers")
 Fields = dict[str, Any]
 FAILED = (TaskState.FAILURE, TaskState.KILL, TaskState.NEED_FAULT_TOLERANCE)
 #: What a node below may be UPSTREAM_FAILED for.
