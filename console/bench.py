@@ -126,7 +126,9 @@ def latency(task_type: str, **common: Any) -> None:
 @slots_option
 @json_option
 def lattice(side: int, task_type: str, **common: Any) -> None:
-    """Tasks a second where each waits for its upper and its left neighbour.
+    """Tasks a second where each waits for two others.
+
+    For its upper and its left neighbour in a lattice.
 
     Example: stenella bench lattice --side 10 --runs 2
     """
@@ -161,9 +163,9 @@ def workflows(count: int, tasks: int, task_type: str, **common: Any) -> None:
 @click.argument("after", type=click.Path(path_type=Path))
 @json_option
 def compare(before: Path, after: Path, as_json: bool) -> None:
-    """Hold two results of the same benchmark against each other: AFTER divided by BEFORE.
+    """Divide a result by an earlier one.
 
-    They are files of what `stenella bench … --json` printed.
+    AFTER divided by BEFORE: files of what `stenella bench … --json` printed, of the same benchmark.
 
     Example: stenella bench compare before.json after.json
     """

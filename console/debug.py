@@ -43,7 +43,7 @@ def mailboxes(as_json: bool) -> None:
 @json_option
 @click.pass_context
 def dead_letters(ctx: click.Context, as_json: bool) -> None:
-    """Show messages that nobody could take, take them again, forget them.
+    """List what was put aside, take it again, or drop it.
 
     A message that crashed the master twice is here, and its workflow instance shows
     NEEDS_ATTENTION and is left alone until the letter is retried or dropped. Without a command,

@@ -58,7 +58,7 @@ def key_new(role: keys.Role, name: str | None) -> None:
 @key.command("ls")
 @json_option
 def key_ls(as_json: bool) -> None:
-    """List the keys that may come to this home's cluster, and those that were revoked.
+    """List the keys that may come in, and those that were revoked.
 
     Example: stenella key ls
     """
@@ -85,7 +85,9 @@ def key_ls(as_json: bool) -> None:
 @click.argument("name", metavar="NAME")
 @json_option
 def key_revoke(name: str, as_json: bool) -> None:
-    """Let a key be good no more; who is connected with it is cut off within two seconds.
+    """Let a key be good no more.
+
+    Who is connected with it is cut off within two seconds.
 
     Example: stenella key revoke worker-3f9a2c
     """

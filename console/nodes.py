@@ -155,9 +155,10 @@ def worker_start(
     address: str | None,
     key_file: Path | None,
 ) -> int:
-    """Run a worker in the foreground, of this home or for a master elsewhere.
+    """Run a worker in the foreground.
 
-    For a service supervisor; where the master is, `stenella up --workers N` is simpler.
+    Of this home, or for a master elsewhere. For a service supervisor; where the master is,
+    `stenella up --workers N` is simpler.
 
     Example: stenella worker start --number 2 --slots 4 --group big
     """

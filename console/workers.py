@@ -29,7 +29,9 @@ worker.add_command(worker_start)
 @worker.command("ls")
 @json_option
 def worker_ls(as_json: bool) -> None:
-    """List all workers, those that have left or are not heard among them.
+    """List all workers.
+
+    Those that have left or are not heard any more are among them.
 
     Example: stenella worker ls
     """
@@ -97,9 +99,9 @@ def worker_resize(name: str, slots: int, as_json: bool) -> None:
 @name_argument
 @json_option
 def worker_restart(name: str, as_json: bool) -> None:
-    """Let a worker's process begin anew; its tasks run on and are taken up again.
+    """Let a worker's process begin anew; its tasks run on.
 
-    For a new version of the program or of conf.toml.
+    The new process takes them up. For a new version of the program or of conf.toml.
 
     Example: stenella worker restart worker-1
     """

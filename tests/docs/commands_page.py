@@ -48,6 +48,16 @@ def _below(
             yield (*words, name), _help(command, ctx, name)
 
 
+def lists() -> Iterator[list[str]]:
+    """What the program and each group of commands says of the commands in it."""
+    groups: list[tuple[str, click.Group]] = [("stenella", stenella)]
+    for name, group in groups:
+        yield _help(group, None, name).splitlines()
+        with click.Context(group, info_name=name) as ctx:
+            within = [(one, group.get_command(ctx, one)) for one in group.list_commands(ctx)]
+        groups += [(one, command) for one, command in within if isinstance(command, click.Group)]
+
+
 def _help(command: click.Command, parent: click.Context | None, name: str) -> str:
     with click.Context(
         command,

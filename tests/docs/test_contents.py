@@ -37,6 +37,12 @@ def test_the_command_reference_is_the_help_of_the_program() -> None:
 EXAMPLES = [found[1] for _words, text in commands_page.helps() for found in _EXAMPLE.finditer(text)]
 
 
+def test_the_lists_of_commands_cut_no_sentence() -> None:
+    cut = [line for text in commands_page.lists() for line in text if line.endswith("...")]
+
+    assert [line for line in cut if not line.startswith("Usage:")] == []
+
+
 @pytest.mark.parametrize("line", EXAMPLES)
 def test_the_example_in_a_help_is_a_command_line_that_can_be_given(line: str) -> None:
     parse(line)
