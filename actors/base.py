@@ -17,6 +17,7 @@ from ..protocol.rows import Row, Versioned
 class Context(Protocol):
     """Given to ``receive``; the same two clocks for the whole turn."""
 
+    node: str  # this node's name
     turn_no: int  # rises with each turn of this node
     now_ms: int  # monotonic: for waits
     wall_ms: int  # epoch: for rows and for people
@@ -69,7 +70,13 @@ class Context(Protocol):
         """Ask the outside world, after the commit; answered by the message the effect names."""
 
     def inspect(self) -> list[dict[str, Any]]:
-        """The node's mailboxes as `debug mailboxes` shows them."""
+        """The node's mailboxes, wire and storage as `debug mailboxes` shows them."""
+
+    def peek(self, actor: str) -> list[dict[str, Any]] | None:
+        """What waits for an actor and what it received last, secrets redacted; None: no such."""
+
+    def actor_names(self) -> list[str]:
+        """The actors of this node."""
 
     @property
     def is_careful(self) -> bool:

@@ -5,6 +5,8 @@ from typing import Any
 
 #: Enough to place the 99th percentile of `receive` without keeping history.
 BUSY_SAMPLES = 512
+#: Kept for `debug peek`: references to what was received last, a few MB at the very most.
+RECENT = 8
 
 
 class Mailbox:
@@ -16,6 +18,7 @@ class Mailbox:
         self.handled = 0
         self.arrived_ms: deque[int] = deque()  # of what waits at the intake, oldest first
         self.busy_us: deque[int] = deque(maxlen=BUSY_SAMPLES)
+        self.recent: deque[Any] = deque(maxlen=RECENT)  # oldest first
         self.rejected: dict[str, int] = {}
 
     def enter(self) -> None:
@@ -35,10 +38,11 @@ class Mailbox:
             "high_water": self.high_water,
             "oldest_ms": now_ms - self.arrived_ms[0] if self.arrived_ms else 0,
             "handled": self.handled,
-            "busy_us_p99": _p99(self.busy_us),
+            "busy_us_p99": p99(self.busy_us),
             "rejected": dict(self.rejected),
         }
 
 
-def _p99(samples: deque[int]) -> int:
+def p99(samples: deque[int]) -> int:
+    """The 99th percentile; 0 of nothing."""
     return sorted(samples)[int(len(samples) * 0.99)] if samples else 0

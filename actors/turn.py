@@ -11,6 +11,7 @@ succeeded; a turn without writes waits for the writes of the turns before it.
 import heapq
 from collections import deque
 from collections.abc import Callable, Sequence
+from itertools import chain, islice
 from typing import Any
 
 import msgspec
@@ -25,16 +26,20 @@ from ..protocol.commands import (
 )
 from ..protocol.rows import Batch, Counters, Row, Versioned
 from .base import Actor, Boot, Effect, Loaded, Queried, Timer
-from .mailbox import Mailbox
+from .mailbox import Mailbox, p99
+from .peek import WAITING_MAX, described
 from .suspects import Redelivered, Suspect, Suspicion
 
 #: A row in a batch that waits, without its text (tuple, ints, overhead); the text came in with the
 #: messages, whose bytes are counted when they are taken.
 ROW_BYTES = 200
-#: The timer that runs also at the bound of thinking ahead: whoever is slow must not look dead.
-URGENT_TIMER = "beat"
+#: The timers that run also at the bound of thinking ahead: whoever is slow must not look dead, and
+#: can be looked into.
+URGENT_TIMERS = ("beat", "debug")
 #: Taken first, and also while the disk stalls or the node is rebuilding its state.
 URGENT = (Heartbeat, HeartbeatAck, DebugRequest, DebugReply)
+#: So are the answers of these reads, which only debug requests wait for.
+URGENT_QUERIES = ("trace", "dead_letters")
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -107,7 +112,11 @@ class Turn:
         self.peer = b""
         self.sender = ""
         self.mailboxes = {name: Mailbox() for name in actors}
-        self.wire = Mailbox()  # what was wrong with frames, before it was any actor's
+        self.wire = Mailbox()  # frames taken, and what was wrong with others
+        self.frames_out = 0
+        self.storage = Mailbox()  # commits, and how long each took until it was on disk
+        self.commit_us = 0  # the last one
+        self._formed_ms = 0  # when the batch in flight was formed
         self.suspicion = suspicion or Suspicion()
         if counters is not None:
             self.suspicion.first_new_instance = counters.workflow_instance
@@ -145,7 +154,7 @@ class Turn:
     ) -> str:
         """Take a message in; returns why not (``busy``, ``recovering``, ``quarantined``), or ""."""
         box = self.mailboxes[actor]
-        urgent = isinstance(message, URGENT)
+        urgent = isinstance(message, URGENT) or (not peer and _is_looked_for(message))
         if peer and self.suspicion.refuses(sender, message):
             box.reject("quarantined")
             return "quarantined"
@@ -195,7 +204,7 @@ class Turn:
         while self._timers and not self._is_set(self._timers[0]):
             heapq.heappop(self._timers)
         if self.is_ahead:
-            urgent = (t[0] for t in self._timers if t[3] == URGENT_TIMER and self._is_set(t))
+            urgent = (t[0] for t in self._timers if t[3] in URGENT_TIMERS and self._is_set(t))
             return min(urgent, default=None)
         return self._timers[0][0] if self._timers else None
 
@@ -242,12 +251,17 @@ class Turn:
         )
         self._written, self._appended, self._put, self._ahead_bytes = {}, {}, {}, 0
         self._in_flight, self._thought = self._thought, []
-        self._batch = batch
+        self._batch, self._formed_ms = batch, self.now_ms
+        self.storage.enter()
         return batch
 
-    def committed(self) -> None:
-        """The batch in flight is on disk."""
+    def committed(self, took_us: int = 0) -> None:
+        """The batch in flight is on disk; ``took_us`` since it was the storage thread's turn."""
         assert self._in_flight is not None
+        self.storage.depth -= 1
+        self.storage.handled += 1
+        self.storage.busy_us.append(took_us)
+        self.commit_us = took_us
         self._released += self._in_flight
         self._in_flight = None
         self._failing_since_ms = None
@@ -259,6 +273,7 @@ class Turn:
         """The batch in flight failed for now; the performer will try the same one again."""
         assert self._in_flight is not None
         self.stalled_why = why
+        self.storage.reject("failed")
         if self._failing_since_ms is None:
             self._failing_since_ms = now_ms
 
@@ -372,16 +387,46 @@ class Turn:
 
     def inspect(self) -> list[dict[str, Any]]:
         """See `Context.inspect`."""
-        held = {name: actor.held() for name, actor in self.actors.items()}
-        return [
-            {
-                "node": self.node,
-                "actor": name,
-                "held": held.get(name, 0),
-                **box.measures(self.now_ms),
-            }
-            for name, box in (*self.mailboxes.items(), ("wire", self.wire))
+        rows = [
+            {"node": self.node, "actor": name, "held": self.actors[name].held()}
+            | box.measures(self.now_ms)
+            for name, box in self.mailboxes.items()
         ]
+        wire = {"node": self.node, "actor": "wire", "held": 0} | self.wire.measures(self.now_ms)
+        storage = {"node": self.node, "actor": "storage", "held": len(self._thought)}
+        return [*rows, wire | {"frames_out": self.frames_out}, storage | self._storage_measures()]
+
+    def _storage_measures(self) -> dict[str, Any]:
+        """The oldest is the commit in flight; held are effects that wait for the one after it."""
+        in_flight_ms = self.now_ms - self._formed_ms if self._in_flight is not None else 0
+        return self.storage.measures(self.now_ms) | {
+            "oldest_ms": in_flight_ms,
+            "commit_ms_last": self.commit_us / 1_000,
+            "commit_ms_p99": p99(self.storage.busy_us) / 1_000,
+            "stalled_ms": self.stalled_ms,
+            "stalled_why": self.stalled_why if self.stalled_ms else None,
+            "ahead_bytes": self._ahead_bytes,
+            "ahead_bytes_max": self.limits.ahead_bytes,
+        }
+
+    def peek(self, actor: str) -> list[dict[str, Any]] | None:
+        """See `Context.peek`: what waits, oldest first, then what was received, newest first."""
+        box = self.mailboxes.get(actor)
+        if box is None:
+            return None
+        about = {"node": self.node, "actor": actor}
+        queued = chain(self._urgent, self._intake, self._held_back)
+        waiting = islice((item for item in queued if item[0] == actor), WAITING_MAX)
+        rows = []
+        for (_, message, _, sender, _), arrived_ms in zip(waiting, box.arrived_ms, strict=False):
+            place = {"state": "waiting", "age_ms": self.now_ms - arrived_ms, "from": sender or None}
+            rows.append(about | place | described(message))
+        received = about | {"state": "received", "age_ms": None, "from": None}
+        return rows + [received | described(message) for message in reversed(box.recent)]
+
+    def actor_names(self) -> list[str]:
+        """See `Context.actor_names`."""
+        return list(self.actors)
 
     # --- inside ---------------------------------------------------------------------------------
 
@@ -426,7 +471,7 @@ class Turn:
             _, _, actor, name = timer
             if not self._is_set(timer):
                 continue
-            if self.is_ahead and name != URGENT_TIMER:
+            if self.is_ahead and name not in URGENT_TIMERS:
                 held_back.append(timer)
                 continue
             del self._timer_tickets[actor, name]
@@ -445,9 +490,15 @@ class Turn:
             self.actors[self._receiving].receive(message, self)
             ended_us = clock_us()
             box.busy_us.append(ended_us - began_us)
+            box.recent.append(message)
             began_us = ended_us
             box.depth -= 1
             box.handled += 1
+
+
+def _is_looked_for(message: object) -> bool:
+    """An answer that a debug request waits for."""
+    return isinstance(message, Queried) and message.name in URGENT_QUERIES
 
 
 def _image(row: Versioned) -> tuple[object, ...]:

@@ -241,6 +241,20 @@ class Reads:
         request = DebugRequest(request_id=new_request_id(), kind="mailboxes")
         return self._requester.ask(request, DebugReply).rows
 
+    def peek(self, node: str, actor: str) -> list[dict[str, Any]]:
+        """What waits for one actor and what it received last, secrets redacted.
+
+        Raises `NotFound` for an actor that the node does not have, `RefusedInState` for a node that
+        does not answer.
+        """
+        request = DebugRequest(request_id=new_request_id(), kind="peek", node=node, actor=actor)
+        return self._requester.ask(request, DebugReply).rows
+
+    def stuck(self) -> list[dict[str, Any]]:
+        """What has not ended and has nobody who acts next: causes as of `explain`."""
+        request = DebugRequest(request_id=new_request_id(), kind="stuck")
+        return self._requester.ask(request, DebugReply).rows
+
     def dead_letters(self, limit: int = 100) -> list[dict[str, Any]]:
         """Messages that nobody could take, newest first."""
         request = DebugRequest(request_id=new_request_id(), kind="dead-letters", limit=limit)

@@ -383,13 +383,15 @@ class LogRead(Request, frozen=True):
 
 
 class DebugRequest(Request, frozen=True):
-    """What the actors do: ``mailboxes`` of all nodes, ``trace`` of one task instance, or
-    ``dead-letters``, newest first.
+    """What the actors do: ``mailboxes`` of all nodes, ``peek`` into one actor of one node, what is
+    ``stuck``, ``trace`` of one task instance, or ``dead-letters``, newest first.
     """
 
     kind: Name
     task_instance_id: Id = 0
     limit: Id = 0  # of dead letters
+    node: Name = ""  # of peek
+    actor: Name = ""
 
 
 class Answer(Command, frozen=True):
@@ -482,6 +484,8 @@ OBSERVER_MAY = (
     LogRead,
     DebugRequest,
 )
+#: Of a `DebugRequest`: the other kinds show what is in messages and histories.
+OBSERVER_MAY_DEBUG = ("mailboxes", "stuck")
 ToWorker = (
     WorkerWelcome
     | WorkerRefused

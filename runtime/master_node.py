@@ -23,7 +23,9 @@ from ..home.settings import Settings
 from ..protocol.codec import CommandDecoder, ProtocolError, decode_header, encode_frames
 from ..protocol.commands import (
     OBSERVER_MAY,
+    OBSERVER_MAY_DEBUG,
     Command,
+    DebugRequest,
     FromClient,
     FromWorker,
     Refused,
@@ -323,6 +325,9 @@ class Master:
 
 def _not_for_an_observer(command: Command) -> str:
     """Why an observer may not ask that; empty: it may."""
+    if isinstance(command, DebugRequest) and command.kind not in OBSERVER_MAY_DEBUG:
+        kind = command.kind[:40]
+        return f"an observer's key may read, and debug {kind} looks inside: use a client's key"
     if isinstance(command, OBSERVER_MAY):
         return ""
     name = type(command).__name__

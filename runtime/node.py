@@ -340,6 +340,7 @@ class Node:
         except ProtocolError as error:
             self._send_the_rest(peer, commands, error)
             return
+        self.turn.frames_out += len(frames)
         for body in frames:
             self._post(peer, body)
 
@@ -360,8 +361,9 @@ class Node:
         while True:
             job = self._jobs.get()
             if isinstance(job, Batch):
+                began_us = clock_us()
                 self._write(job)
-                self.turn.committed()
+                self.turn.committed(clock_us() - began_us)
                 self._act(self.turn.release())
                 self._form()
                 self._act(self.turn.release())

@@ -35,6 +35,7 @@ from ...protocol.commands import (
 )
 from ...protocol.commands import Intent as IntentCommand
 from ...protocol.rows import DeadLetter, IntentRow
+from .. import peek
 from ..base import Boot, Context, Leave, Loaded, OnDisk, Queried, TellWhenOnDisk, Timer, Withdraw
 from ..suspects import Redelivered
 from . import letters
@@ -67,6 +68,8 @@ WATCH_WAIT_MS_MAX = 30_000
 LIST_LIMIT_MAX = 1_000
 #: Open requests of all clients; above, a client is asked to come back.
 OPEN_MAX = 10_000
+#: So many more for who wants to see why.
+OPEN_MAX_DEBUG = OPEN_MAX + 100
 #: How long a page of a log is waited for: longer than a client's first repeats, which ask again.
 LOG_WAIT_MS = 10_000
 #: How long the debug answer waits for workers; a node that is silent is left out.
@@ -123,13 +126,13 @@ class Open:
     def __init__(self, request: Any, peer: bytes) -> None:
         self.request = request
         self.peer = peer
-        self.until_ms = 0  # of a watch: when an empty answer is due
+        self.until_ms = 0  # of a watch, a log, debug: when an answer is due
         self.querying = False  # of a watch: its query is under way
         self.stale = False  # of a watch: something may have changed since its last query
         self.rows: list[Any] = []  # of debug: what nodes have said so far
         self.awaited = 0  # of debug: nodes that have not
         self.live = False  # of a log: the attempt has not ended
-        self.worker = ""  # of a log: who has it
+        self.worker = ""  # of a log or a peek: who has it
         self.words = ""  # of a log: what is shown if it cannot be had
         self.about: dict[str, Any] = {}  # of an explanation: the instance
 
@@ -160,6 +163,7 @@ class Gateway:
         self.ended: dict[int, bool] = {}  # watched ones that ended; the news is not yet on disk
         self.leaving_idle = False  # nobody is answered: who comes now starts a cluster afresh
         self.shutting_down = False
+        self.debugging = False  # a timer looks at the debug requests that wait for other nodes
         self.look_ms: int | None = None  # when the timer fires that looks at what waits
         self.looked_ms = 0
 
@@ -227,6 +231,8 @@ class Gateway:
                     self.ended[message.workflow_instance_id] = True
             case OnDisk():
                 self._look_again(message.about, ctx)
+            case Timer(name="debug"):
+                self._look_at_debug(ctx)
             case Timer():
                 self._look_at_waiting(ctx)
             case _:
@@ -357,7 +363,7 @@ class Gateway:
             if isinstance(request, LogRead):  # the worker's answer may have been lost
                 self._ask_log(request, ctx)
             return
-        if len(self.open) >= OPEN_MAX:
+        if len(self.open) >= (OPEN_MAX_DEBUG if isinstance(request, DebugRequest) else OPEN_MAX):
             self._refuse_now(request, "busy", f"{OPEN_MAX} requests are open; try again", ctx)
             return
         opened = self.open[request.request_id] = Open(request, ctx.peer)
@@ -389,21 +395,58 @@ class Gateway:
                 opened.until_ms = ctx.now_ms + LOG_WAIT_MS
                 self._ask_log(request, ctx)
                 self._arm(ctx)
-            case DebugRequest(kind="trace"):
-                ctx.query("trace", request_id, request.task_instance_id)
-            case DebugRequest(kind="dead-letters"):
-                ctx.query("dead_letters", request_id, min(max(request.limit, 1), LIST_LIMIT_MAX))
-            case DebugRequest(kind="stuck"):
-                ctx.tell("sweeper", TellStuck(request_id))
-            case DebugRequest(kind="mailboxes"):
-                opened.rows = ctx.inspect()
-                opened.until_ms = ctx.now_ms + DEBUG_WAIT_MS
-                ctx.tell("registry", Relay(None, request))
-                self._arm(ctx)
             case DebugRequest():
-                kinds = "mailboxes, stuck, trace and dead-letters"
+                self._debug(opened, request, ctx)
+
+    def _debug(self, opened: Open, request: DebugRequest, ctx: Context) -> None:
+        request_id = request.request_id
+        match request.kind:
+            case "trace":
+                ctx.query("trace", request_id, request.task_instance_id)
+            case "dead-letters":
+                ctx.query("dead_letters", request_id, min(max(request.limit, 1), LIST_LIMIT_MAX))
+            case "stuck":
+                ctx.tell("sweeper", TellStuck(request_id))
+            case "peek" if request.node == ctx.node:
+                self._reply(request_id, peek.answer(request, ctx), ctx)
+            case "peek":
+                opened.worker = request.node
+                self._ask_nodes(opened, Relay(request.node, request), ctx)
+            case "mailboxes":
+                opened.rows = ctx.inspect()
+                self._ask_nodes(opened, Relay(None, request), ctx)
+            case _:
+                kinds = "mailboxes, peek, stuck, trace and dead-letters"
                 text = f"there is no debug {request.kind[:40]!r}; there are {kinds}"
                 self._refuse(request_id, 2, "usage", text, ctx)
+
+    def _ask_nodes(self, opened: Open, relay: Relay, ctx: Context) -> None:
+        """What they answer until the time is over; the disk may stall meanwhile."""
+        opened.until_ms = ctx.now_ms + DEBUG_WAIT_MS
+        ctx.tell("registry", relay)
+        if not self.debugging:
+            self.debugging = True
+            ctx.set_timer("debug", DEBUG_WAIT_MS)
+
+    def _look_at_debug(self, ctx: Context) -> None:
+        asked = [o for o in self.open.values() if isinstance(o.request, DebugRequest)]
+        for opened in asked:
+            if opened.until_ms and ctx.now_ms >= opened.until_ms:
+                self._end_debug(opened, ctx)
+        left = [o.until_ms for o in asked if o.until_ms > ctx.now_ms]
+        self.debugging = bool(left)
+        if left:
+            ctx.set_timer("debug", min(left) - ctx.now_ms)
+
+    def _end_debug(self, opened: Open, ctx: Context) -> None:
+        """No node will say more."""
+        request: DebugRequest = opened.request
+        request_id, node = request.request_id, request.node[:40]
+        if request.kind == "peek":
+            text = f"the node {node!r} does not answer; `stenella status` shows those there are"
+            self._refuse(request_id, 6, "node_away", text, ctx)
+        else:
+            self._reply(request_id, DebugReply(request_id=request_id, rows=opened.rows), ctx)
 
     def _answer_query(self, answer: Queried, ctx: Context) -> None:
         opened = self.open.get(answer.token)
@@ -523,10 +566,6 @@ class Gateway:
                     self._reply(request_id, InstanceChanged(request_id=request_id, page=page), ctx)
                 case InstanceWatch() if opened.stale and not opened.querying:
                     self._ask_changes(opened, ctx)
-                case DebugRequest(kind="mailboxes") if over:
-                    self._reply(
-                        request_id, DebugReply(request_id=request_id, rows=opened.rows), ctx
-                    )
                 case LogRead() if over:
                     text = "the worker that has the log does not answer; it may come back"
                     self._say_last_words(opened, 6, "worker_away", text, ctx)
@@ -539,6 +578,7 @@ class Gateway:
             soon_ms if opened.stale else max(opened.until_ms, soon_ms)
             for opened in self.open.values()
             if opened.until_ms and not opened.querying
+            if not isinstance(opened.request, DebugRequest)
         ]
         due_ms = min(dues, default=None)
         if due_ms is not None and (self.look_ms is None or due_ms < self.look_ms):
@@ -556,9 +596,7 @@ class Gateway:
             return
         opened.awaited = relayed.count
         if relayed.count == 0:
-            self._reply(
-                relayed.request_id, DebugReply(request_id=relayed.request_id, rows=opened.rows), ctx
-            )
+            self._end_debug(opened, ctx)
 
     def _say_last_words(
         self, opened: Open, exit_code: int, code: str, message: str, ctx: Context
@@ -591,7 +629,10 @@ class Gateway:
             case LogRead(), Refused() if opened.worker == ctx.sender:
                 code, text = reply.code, reply.message
                 self._say_last_words(opened, reply.exit_code, code, text, ctx)
-            case DebugRequest(), DebugReply():
+            case DebugRequest(kind="peek"), DebugReply() | Refused():
+                if opened.worker == ctx.sender:
+                    self._reply(reply.request_id, reply, ctx)
+            case DebugRequest(kind="mailboxes"), DebugReply():
                 opened.rows += reply.rows
                 opened.awaited -= 1
                 if opened.awaited == 0:
@@ -640,7 +681,7 @@ class Gateway:
             if not self.watched[number]:
                 del self.watched[number]
         self.used_ms = ctx.now_ms
-        if isinstance(reply, DebugReply) or isinstance(opened.request, StatusRead):
+        if isinstance(opened.request, DebugRequest | StatusRead):
             ctx.send_now(opened.peer, reply)
         else:
             ctx.send(opened.peer, reply)

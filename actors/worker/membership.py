@@ -23,6 +23,7 @@ from ...protocol.commands import (
     WorkerWelcome,
 )
 from ...protocol.rows import JournalNode
+from .. import peek
 from ..base import Boot, Context, Leave, LinkChanged, Timer, Vitals
 from .identity import Identity
 from .messages import (
@@ -137,6 +138,8 @@ class Membership:
             case Drained():
                 ctx.send(self.master, WorkerDrained(boot=self.identity.boot))
                 ctx.perform(Leave("drained", end_warden=True))
+            case DebugRequest(kind="peek"):
+                ctx.send_now(self.master, peek.answer(message, ctx))
             case DebugRequest():
                 reply = DebugReply(request_id=message.request_id, rows=ctx.inspect())
                 ctx.send_now(self.master, reply)

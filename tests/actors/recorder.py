@@ -17,6 +17,7 @@ class Recorder:
     """Gives messages to actors, one at a time, and returns what each asked for, in order."""
 
     def __init__(self) -> None:
+        self.node = "here"
         self.turn_no = 1
         self.now_ms = 50_000
         self.wall_ms = WALL_MS
@@ -86,6 +87,12 @@ class Recorder:
 
     def inspect(self) -> list[dict[str, Any]]:
         return [{"node": "here"}]
+
+    def peek(self, actor: str) -> list[dict[str, Any]] | None:
+        return [{"actor": actor}] if actor in self.actor_names() else None
+
+    def actor_names(self) -> list[str]:
+        return ["membership", "registry"]
 
     def recovered(self) -> None:
         self.asked.append(("recovered",))
