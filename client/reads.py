@@ -255,9 +255,11 @@ class Reads:
         request = DebugRequest(request_id=new_request_id(), kind="stuck")
         return self._requester.ask(request, DebugReply).rows
 
-    def dead_letters(self, limit: int = 100) -> list[dict[str, Any]]:
-        """Messages that nobody could take, newest first."""
-        request = DebugRequest(request_id=new_request_id(), kind="dead-letters", limit=limit)
+    def dead_letters(self, limit: int = 100, number: int = 0) -> list[dict[str, Any]]:
+        """Messages that nobody could take, newest first; or the one of that number."""
+        request = DebugRequest(
+            request_id=new_request_id(), kind="dead-letters", limit=limit, letter=number
+        )
         return self._requester.ask(request, DebugReply).rows
 
     def trace(self, task_instance_id: int) -> list[dict[str, Any]]:

@@ -5,8 +5,11 @@ none found is well. ``problem`` makes the doctor end with 1; ``notice`` is to be
 time. Each finding says how to mend it.
 """
 
+import ctypes
 import os
 import resource
+import shutil
+import socket
 import sqlite3
 import statistics
 import tempfile
@@ -18,9 +21,10 @@ from pathlib import Path
 from typing import Any
 
 from .. import __version__
-from ..home import locks
+from ..home import endpoints, locks, settings
 from ..home.layout import Home, require_private
 from ..protocol.errors import StenellaError
+from .text import span
 
 #: Below it a burst of logs or history fills the disk before anybody looks.
 FREE_BYTES_MIN = 500 * 1024 * 1024
@@ -32,6 +36,9 @@ FILES_MIN = 1_024
 PROCESSES_MIN = 512
 #: Between this machine's clock and the master's; times of rows are compared by people.
 CLOCK_S_MAX = 2.0
+#: To a port of this machine, which answers at once or not at all.
+CONNECT_S_MAX = 1.0
+PR_GET_CHILD_SUBREAPER = 37  # prctl(2)
 #: Of `PRAGMA quick_check`: a database of a million rows takes about a second.
 CHECK_S_MAX = 5.0
 
@@ -54,6 +61,7 @@ class Patient:
     status: dict[str, Any] | None = None
     mailboxes: list[dict[str, Any]] = field(default_factory=list)
     letters: list[dict[str, Any]] = field(default_factory=list)
+    stuck: list[dict[str, Any]] = field(default_factory=list)  # causes that nobody acts on
     unreachable: str = ""
 
 
@@ -134,6 +142,67 @@ def limits_are_wide(patient: Patient) -> Iterator[Finding]:
         if soft not in (resource.RLIM_INFINITY, -1) and soft < least:
             text = f"this user may have {soft} {name} at once"
             yield Finding(text, f"raise it (ulimit {flag} {least}) where the cluster is started")
+    group_max = _group_processes_max()
+    if group_max is not None and group_max < PROCESSES_MIN:
+        text = f"this control group may have {group_max} processes at once"
+        yield Finding(text, "raise its pids.max (TasksMax= of the unit)", "notice")
+
+
+def system_is_fit(patient: Patient) -> Iterator[Finding]:
+    """What a warden needs to find every process of a task: /proc, and orphans that come to it."""
+    try:
+        Path(f"/proc/{os.getpid()}/environ").read_bytes()
+        Path("/proc/sys/kernel/random/boot_id").read_bytes()
+    except OSError as error:
+        yield Finding(f"/proc cannot be read: {error.strerror}", "mount it (mount -t proc …)")
+    found = ctypes.c_int()
+    if ctypes.CDLL(None).prctl(PR_GET_CHILD_SUBREAPER, ctypes.byref(found), 0, 0, 0):
+        yield Finding("this system has no child subreapers", "use Linux 3.4 or newer, no emulation")
+    if shutil.which("sh") is None:
+        yield Finding("there is no sh in the PATH, so no shell task runs", "install a shell")
+    elif shutil.which("bash") is None:
+        mend = "install bash, or begin scripts with #!/bin/sh"
+        yield Finding("there is no bash in the PATH; scripts are run by sh", mend, "notice")
+
+
+def programs_are_there(patient: Patient) -> Iterator[Finding]:
+    """The interpreter that a node runs with is still the one on the disk."""
+    running = [*(patient.status or {}).get("masters", ())]
+    here = socket.gethostname()
+    running += [w for w in (patient.status or {}).get("workers", ()) if w.get("host") == here]
+    for node in running:
+        try:
+            program = os.readlink(f"/proc/{node['pid']}/exe")
+        except OSError:
+            continue  # it has left, or is another user's
+        if program.endswith(" (deleted)"):
+            text = f"{node['id']} (pid {node['pid']}) runs {program}: it was replaced or removed"
+            yield Finding(text, "restart it: `stenella worker restart`, or `down` and `up`")
+
+
+def ports_are_reached(patient: Patient) -> Iterator[Finding]:
+    """The master's are open; those that conf.toml fixes are free while it is down."""
+    if patient.held:
+        found = endpoints.read(patient.home)
+        for what, address in (
+            (("clients", found.client), ("workers", found.worker)) if found else ()
+        ):
+            if address and not _listens(address):
+                mend = "a firewall on this machine, or a master that hangs: see its log"
+                yield Finding(f"nobody answers where the master takes {what}: {address}", mend)
+        return
+    try:
+        chosen = settings.load(patient.home).master
+    except StenellaError as error:
+        yield Finding(error.message, "see `stenella config show`")
+        return
+    for name, address in (
+        ("master.client_endpoint", chosen.client_endpoint),
+        ("master.worker_endpoint", chosen.worker_endpoint),
+    ):
+        if not address.endswith(":0") and _listens(address):
+            text = f"{name} = {address} is taken by another program"
+            yield Finding(text, "end that program, or choose another port in conf.toml")
 
 
 def cluster_answers(patient: Patient) -> Iterator[Finding]:
@@ -160,12 +229,22 @@ def clocks_agree(patient: Patient) -> Iterator[Finding]:
 
 
 def workers_are_there(patient: Patient) -> Iterator[Finding]:
-    """None is late or dead, and all are of one version."""
-    for worker in patient.status["workers"] if patient.status is not None else ():
+    """None is late or dead, and all nodes are of one version."""
+    if patient.status is None:
+        return
+    for master in patient.status["masters"]:
+        if (version := master.get("version") or __version__) != __version__:
+            text = f"the master is of version {version}, this is {__version__}"
+            yield Finding(text, "restart the cluster after an upgrade: `down`, `up`", "notice")
+    for worker in patient.status["workers"]:
         name, state = worker["id"], worker["state"]
         if state in ("late", "dead"):
             mend = f"see worker.log of {name}; `stenella worker rm {name}` if it will not come back"
-            yield Finding(f"worker {name} is {state}", mend)
+            heard = worker.get("heard")
+            ago = (
+                "" if heard is None else f", last heard {span(patient.status['time'] - heard)} ago"
+            )
+            yield Finding(f"worker {name} is {state}{ago}", mend)
         version = worker.get("version") or __version__
         if version != __version__:
             text = f"worker {name} is of version {version}, this is {__version__}"
@@ -200,6 +279,17 @@ def nothing_needs_attention(patient: Patient) -> Iterator[Finding]:
         yield Finding("something crashed the master lately", mend, "notice")
 
 
+def somebody_acts_next(patient: Patient) -> Iterator[Finding]:
+    """Whatever has not ended has an owner: the sweeper of the master looks every 30 s."""
+    for cause in patient.stuck:
+        what = f"task {cause['task']}" if cause["task"] else "a workflow instance"
+        number = abs(cause["task_instance_id"] or 0)
+        said = f": {cause['sentence']}" if cause["sentence"] else ""
+        text = f"{what} ({number}) is {cause['state']} and nobody acts next{said}"
+        mend = "a bug of ours: report it (`stenella debug bundle`); `down --keep` and `up` go on"
+        yield Finding(text, mend)
+
+
 def no_journal_was_set_aside(patient: Patient) -> Iterator[Finding]:
     """A worker began a new journal because the old one was damaged or of another cluster."""
     for aside in sorted(patient.home.workers.glob("*/journal.db.aside-*")):
@@ -224,12 +314,16 @@ CHECKS: dict[str, Callable[[Patient], Iterator[Finding]]] = {
     "sync": disk_syncs_fast,
     "database": database_is_sound,
     "limits": limits_are_wide,
+    "system": system_is_fit,
+    "programs": programs_are_there,
+    "ports": ports_are_reached,
     "cluster": cluster_answers,
     "storage": storage_takes_writes,
     "clock": clocks_agree,
     "workers": workers_are_there,
     "wire": nothing_was_rejected,
     "letters": nothing_needs_attention,
+    "stuck": somebody_acts_next,
     "journals": no_journal_was_set_aside,
     "tasks": no_task_is_left_alone,
 }
@@ -247,6 +341,24 @@ def _private(*paths: Path) -> Iterator[Finding]:
 
 def _level(is_problem: bool) -> str:
     return "problem" if is_problem else "notice"
+
+
+def _listens(address: str) -> bool:
+    host, _, port = address.removeprefix("tcp://").rpartition(":")
+    try:
+        with socket.create_connection((host.strip("[]"), int(port)), CONNECT_S_MAX):
+            return True
+    except OSError:
+        return False
+
+
+def _group_processes_max() -> int | None:
+    """Of our control group (v2); None: no bound, or it cannot be seen."""
+    try:
+        own = Path("/proc/self/cgroup").read_text().partition("::")[2].splitlines()[0]
+        return int(Path(f"/sys/fs/cgroup/{own}/pids.max").read_text())
+    except (OSError, ValueError, IndexError):
+        return None
 
 
 def _sync_ms(folder: Path) -> float:

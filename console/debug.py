@@ -1,16 +1,21 @@
 """``stenella debug``: what the actors do, and how one task came to where it is."""
 
+import socket
+import time
+from pathlib import Path
+
 import click
 
 from ..client.client import Client
+from ..client.presence import elsewhere
 from ..client.reads import Reads
+from ..home.layout import find_home
 from ..protocol.errors import NotFound
-from . import letters, pages
+from . import bundle, doctor, letters, pages, peeked, trace_chart
+from . import mailboxes as boxes
 from .history import Reader, read, task_of
 from .options import instance_or_task, json_option
 
-#: Of the newest ones, in which one is looked for by its number.
-LETTERS_MAX = 1_000
 LETTERS = 50  # shown, if nobody asks for more
 
 letter_argument = click.argument("number", type=click.IntRange(1), metavar="LETTER")
@@ -22,21 +27,73 @@ def debug() -> None:
 
 
 @debug.command()
+@click.option("--watch", is_flag=True, help="Look again every second, with rates, until Ctrl-C.")
 @json_option
-def mailboxes(as_json: bool) -> None:
-    """Show what waits in each actor.
+def mailboxes(watch: bool, as_json: bool) -> None:
+    """Show what waits in each actor, and how fast each node writes.
 
     DEPTH messages wait, HIGH at most so far, HELD are kept back by the actor itself; OLDEST is
-    the longest wait in ms, P99 the time one message takes.
+    the longest wait in ms, P99 the time one message takes. Of a node: how long a commit took,
+    FLYING for how many ms the present one has been under way, AHEAD how much is thought and not
+    yet on disk, and frames.
 
     Example: stenella debug mailboxes
     """
+    if watch:
+        boxes.watch(as_json)
+        return
     with Reads() as client:
         rows = client.mailboxes()
     if as_json:
         pages.emit(rows)
     else:
-        pages.emit_lines(pages.mailboxes(rows))
+        pages.emit_lines(boxes.lines(boxes.Reading(rows, time.monotonic(), None)))
+
+
+@debug.command()
+@click.argument("node")
+@click.argument("actor")
+@json_option
+def peek(node: str, actor: str, as_json: bool) -> None:
+    """Show what waits for an actor, and what it received last.
+
+    NODE and ACTOR as `stenella debug mailboxes` names them. Of what users and tasks wrote only
+    the size is shown.
+
+    Example: stenella debug peek master dispatcher
+    """
+    with Reads() as client:
+        rows = client.peek(node, actor)
+    if as_json:
+        pages.emit(rows)
+    else:
+        pages.emit_lines(peeked.lines(rows))
+
+
+@debug.command("bundle")
+@click.argument("file", required=False, type=click.Path(dir_okay=False, path_type=Path))
+@json_option
+def debug_bundle(file: Path | None, as_json: bool) -> None:
+    """Write what a bug report needs into one file.
+
+    Versions, settings, what the cluster and `doctor` say, ends of the nodes' logs, numbers of rows.
+    No scripts, parameters, outputs, environments, keys, and no task's log. Works with the cluster
+    up or down.
+
+    Example: stenella debug bundle report.tar.gz
+    """
+    home = find_home()
+    if home is None:
+        raise NotFound("there is no home to report about yet; begin with `stenella run FILE`")
+    path = file or Path(time.strftime("stenella-bundle-%Y%m%d-%H%M%S.tar.gz"))
+    files = bundle.write(path, bundle.collected(home, doctor.patient_of(home)))
+    if as_json:
+        pages.emit({"file": str(path), "files": files})
+        return
+    size = path.stat().st_size
+    names = ", ".join(file["name"].removesuffix(".json") for file in files)
+    click.echo(f"{path}, {max(1, size // 1000)} kB, holds {names}")
+    click.echo(f"look before you send it: tar -xzf {path}")
 
 
 @debug.group("dead-letters", invoke_without_command=True)
@@ -82,8 +139,7 @@ def letter_show(number: int, as_json: bool) -> None:
 
     Example: stenella debug dead-letters show 3
     """
-    rows = read(lambda reader: reader.dead_letters(LETTERS_MAX))
-    found = [row for row in rows if row["id"] == number]
+    found = read(lambda reader: reader.dead_letters(1, number))
     if not found:
         raise NotFound(f"no dead letter {number}; see `stenella debug dead-letters list`")
     if as_json:
@@ -135,7 +191,11 @@ def _tell_letter(number: int, what: str, as_json: bool) -> None:
 @click.argument("task", metavar="TASK_INSTANCE_ID|ID/TASK")
 @json_option
 def trace(task: str, as_json: bool) -> None:
-    """Show everything that happened to a task.
+    """Show everything that happened to a task, as a chart.
+
+    Who told whom, when, and how long each step took: the client, the actors of the master, the
+    worker and its warden. STEP is the time since the line above; ~ stands before one that lies
+    between the clocks of two machines.
 
     Example: stenella debug trace last/extract
     """
@@ -143,7 +203,8 @@ def trace(task: str, as_json: bool) -> None:
     if as_json:
         pages.emit(rows)
     else:
-        pages.emit_lines(pages.trace(rows))
+        local = None if elsewhere() else socket.gethostname()
+        pages.emit_lines(trace_chart.lines(rows, local))
 
 
 def _task_instance_id(reader: Reader, text: str) -> int:

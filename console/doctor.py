@@ -34,9 +34,7 @@ def doctor(as_json: bool) -> int:
     home = find_home()
     if home is None:
         raise NotFound("there is no home to look at yet; begin with `stenella run FILE`")
-    from .checks import Patient  # sqlite3: only for those who ask
-
-    rows = examine(_patient(home, Patient(home, is_held(home))))
+    rows = examine(patient_of(home))
     if as_json:
         pages.emit(rows)
     else:
@@ -70,7 +68,11 @@ def lines(rows: list[dict[str, Any]]) -> list[str]:
     return said
 
 
-def _patient(home: Home, patient: "Patient") -> "Patient":
+def patient_of(home: Home) -> "Patient":
+    """What can be known of a home and its cluster."""
+    from .checks import Patient  # sqlite3: only for those who ask
+
+    patient = Patient(home, is_held(home))
     if patient.held:
         from ..client.reads import Reads  # zmq: loaded only where there is a cluster
 
@@ -78,6 +80,7 @@ def _patient(home: Home, patient: "Patient") -> "Patient":
             with Reads(home.root, limit_s=LIMIT_S) as client:
                 patient.status = client.status()
                 patient.mailboxes = client.mailboxes()
+                patient.stuck = client.stuck()
         except StenellaError as error:
             patient.unreachable = error.message
     with suppress(StenellaError):  # the check of the database says why

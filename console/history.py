@@ -38,7 +38,7 @@ class Reader(Protocol):
 
     def definition(self, workflow: str, workflow_instance_id: int) -> Document: ...
 
-    def dead_letters(self, limit: int) -> list[Document]: ...
+    def dead_letters(self, limit: int, number: int = 0) -> list[Document]: ...
 
     def log_end(
         self, task_instance_id: int, attempt: int, bytes_max: int
@@ -62,7 +62,7 @@ class NoHistory:
     def definition(self, workflow: str, workflow_instance_id: int) -> Document:
         raise no_definition(workflow, workflow_instance_id)
 
-    def dead_letters(self, limit: int) -> list[Document]:
+    def dead_letters(self, limit: int, number: int = 0) -> list[Document]:
         return []
 
     def log_end(self, task_instance_id: int, attempt: int, bytes_max: int) -> tuple[bytes, bool]:
@@ -154,8 +154,8 @@ class StoredHistory:
             raise no_task_instance(task_instance_id)
         return rows
 
-    def dead_letters(self, limit: int) -> list[Document]:
-        return self._queries.dead_letters(limit)
+    def dead_letters(self, limit: int, number: int = 0) -> list[Document]:
+        return self._queries.dead_letters(limit, number)
 
     def log_end(self, task_instance_id: int, attempt: int, bytes_max: int) -> tuple[bytes, bool]:
         """Of a log that is not in this home: what came with the result."""

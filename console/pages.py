@@ -200,51 +200,6 @@ def status(document: Document) -> list[str]:
     return [*masters, "", *workers]
 
 
-def mailboxes(rows: Sequence[Document]) -> list[str]:
-    """`debug mailboxes`."""
-    head = ("NODE", "ACTOR", "DEPTH", "HIGH", "HELD", "OLDEST", "DONE", "P99 µs", "REJECTED")
-    fields = ("node", "actor", "depth", "high_water", "held", "oldest_ms", "handled")
-    return columns(
-        head,
-        [
-            (*(row[field] for field in fields), row["busy_us_p99"], _reasons(row["rejected"]))
-            for row in rows
-        ],
-    )
-
-
-def _reasons(rejected: Document) -> str:
-    return " ".join(f"{reason} {count}" for reason, count in rejected.items())
-
-
-def trace(rows: Sequence[Document]) -> list[str]:
-    """`debug trace`: how a task came to where it is."""
-    head = ("NO", "AT", "EVENT", "STATE", "ATTEMPT", "DISPATCH", "SEQ", "ACTOR")
-    told = [row for row in rows if row["event"] in TOLD_EVENTS and row["detail"]]
-    lines = columns(
-        head,
-        [
-            (
-                row["event_no"],
-                _clock(row["at"]),
-                row["event"],
-                None if row["to"] is None else short_state(row["to"]),
-                row["attempt"],
-                row["dispatch_id"],
-                row["callback_seq"],
-                row["actor"],
-            )
-            for row in rows
-        ],
-    )
-    return [*lines, *(f"{row['event_no']}: {printable(row['detail'])}" for row in told)]
-
-
-def _clock(epoch_s: float) -> str:
-    """Time of day with milliseconds: what one looks for between events of one task."""
-    return f"{moment(epoch_s)[-8:]}.{int(epoch_s * 1000) % 1000:03}"
-
-
 def short_state(state: str) -> str:
     """The long names without what they share, so that the columns fit."""
     return state.removesuffix("_EXECUTION").removesuffix("_SUCCESS")

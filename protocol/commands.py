@@ -390,6 +390,7 @@ class DebugRequest(Request, frozen=True):
     kind: Name
     task_instance_id: Id = 0
     limit: Id = 0  # of dead letters
+    letter: Id = 0  # only that one
     node: Name = ""  # of peek
     actor: Name = ""
 

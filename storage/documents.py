@@ -145,9 +145,12 @@ EVENT = (
 )
 
 
-def event_document(row: Row) -> Document:
+def event_document(row: Row, began_and_ended: tuple[int | None, int | None]) -> Document:
     (event_no, event, before, after, at, actor, attempt) = row[:7]
     (dispatch_id, callback_seq, host, worker, detail) = row[7:]
+    began, ended = began_and_ended
+    by_worker = {Event.RUNNING: began, Event.RESULT: ended if began is not None else None}
+    is_late = event == Event.RESULT and after in (before, None)
     return {
         "event_no": event_no,
         "event": Event(event).name,
@@ -160,6 +163,7 @@ def event_document(row: Row) -> Document:
         "callback_seq": callback_seq or None,
         "host": host,
         "worker": worker,
+        "worker_time": None if is_late else seconds(by_worker.get(Event(event))),
         "detail": detail or None,
     }
 
@@ -174,6 +178,9 @@ DEAD_LETTER = (
     DeadLetter.key,
     DeadLetter.workflow_instance_id,
 )
+
+
+BODY = [field.name for field in DEAD_LETTER].index("body")
 
 
 def dead_letter_document(row: Row) -> Document:

@@ -19,6 +19,7 @@ from ..protocol.errors import RefusedInState
 from ..protocol.states import TASK_FINAL, WAITING, TaskState
 from . import read_only
 from .documents import (
+    BODY,
     DEAD_LETTER,
     DEFINITION,
     EVENT,
@@ -204,11 +205,24 @@ class Queries:
         return None
 
     def trace(self, task_instance_id: int) -> list[Document] | None:
-        """The history of a task, oldest first; None: no such task."""
+        """The history of a task, oldest first; None: no such task.
+
+        ``worker_time``: when it happened by the clock of the worker's machine, of a RUNNING and of
+        the RESULT of an attempt that began.
+        """
         query = TaskEvent.select(*EVENT).where(TaskEvent.task_instance_id == task_instance_id)
         with self._snapshot():
             rows = self._rows(query.order_by(TaskEvent.id).limit(TRACE_EVENTS_MAX))
-        return [event_document(row) for row in rows] or None
+            times: dict[int, tuple[int | None, int | None]] = {}
+            for table, key in (
+                (TaskAttempt, TaskAttempt.task_instance_id),
+                (TaskInstance, TaskInstance.id),
+            ):
+                found = table.select(table.attempt, table.start_time, table.end_time)
+                times |= {
+                    row[0]: row[1:] for row in self._rows(found.where(key == task_instance_id))
+                }
+        return [event_document(row, times.get(row[6], (None, None))) for row in rows] or None
 
     def changes(
         self, workflow_instance_id: int, after: int, limit: int = CHANGES_MAX
@@ -301,11 +315,22 @@ class Queries:
             "words": last_words(worker, tail) if tail else "",
         }
 
-    def dead_letters(self, limit: int) -> list[Document]:
-        """At most ``limit`` messages that nobody could take, newest first."""
+    def dead_letters(self, limit: int, number: int = 0) -> list[Document]:
+        """At most ``limit`` messages that nobody could take, newest first; or the one of that
+        number, if it is there. Fewer where they would not fit the wire.
+        """
         query = DeadLetter.select(*DEAD_LETTER).order_by(DeadLetter.id.desc()).limit(limit)
+        if number:
+            query = query.where(DeadLetter.id == number)
+        letters: list[Document] = []
+        size = 0
         with self._snapshot():
-            return [dead_letter_document(row) for row in self._rows(query)]
+            for row in self.connection.execute(*query.sql()):
+                size += len(row[BODY])
+                if letters and size > PAGE_BYTES:
+                    break
+                letters.append(dead_letter_document(row))
+        return letters
 
     @contextmanager
     def _snapshot(self) -> Iterator[None]:

@@ -53,6 +53,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "protocol",
         "rich",
         "stenella",
+        "storage.inventory",
         "storage.listing",
         "storage.queries",
     },

@@ -10,6 +10,7 @@ from typing import Any, assert_never
 
 import msgspec
 
+from ... import __version__
 from ...protocol.commands import (
     Answer,
     DebugReply,
@@ -404,7 +405,8 @@ class Gateway:
             case "trace":
                 ctx.query("trace", request_id, request.task_instance_id)
             case "dead-letters":
-                ctx.query("dead_letters", request_id, min(max(request.limit, 1), LIST_LIMIT_MAX))
+                limit = min(max(request.limit, 1), LIST_LIMIT_MAX)
+                ctx.query("dead_letters", request_id, limit, request.letter)
             case "stuck":
                 ctx.tell("sweeper", TellStuck(request_id))
             case "peek" if request.node == ctx.node:
@@ -658,7 +660,8 @@ class Gateway:
         ctx.tell("registry", drain)
 
     def _send_status(self, status: Status, ctx: Context) -> None:
-        masters = [{"id": self.master, "pid": self.pid, "endpoint": self.endpoint}]
+        master = {"id": self.master, "pid": self.pid, "endpoint": self.endpoint}
+        masters = [master | {"version": __version__}]
         problem = _stall(ctx) if ctx.stalled_ms else None
         page = {
             "masters": masters,

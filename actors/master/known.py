@@ -170,6 +170,7 @@ class Known:
             "free": self.free_slots if not self.late and row.left_at is None else None,
             "state": self.state(),
             "since": self.since() / 1_000,
+            "heard": None if self.heard_at is None else self.heard_at / 1_000,
             "message": message,
         }
 

@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from stenella import __version__
 from stenella.actors.base import Leave, Loaded, OnDisk, Queried, TellWhenOnDisk, Timer, Withdraw
 from stenella.actors.master.gateway import (
     LIST_LIMIT_MAX,
@@ -244,7 +245,7 @@ def test_the_status_names_this_master_and_the_registrys_workers() -> None:
     assert asked == [("tell", "registry", TellStatus("r"))]
     [page] = of(ctx.give(made, Status("r", [{"id": "w1"}])), "send_now")
     assert page.page == {
-        "masters": [{"id": 1, "pid": 42, "endpoint": "tcp://here"}],
+        "masters": [{"id": 1, "pid": 42, "endpoint": "tcp://here", "version": __version__}],
         "workers": [{"id": "w1"}],
         "problem": None,
         "time": WALL_MS / 1_000,

@@ -40,11 +40,13 @@ bench spawn
 bench workflows
 completion
 config show
+debug bundle
 debug dead-letters drop
 debug dead-letters list
 debug dead-letters retry
 debug dead-letters show
 debug mailboxes
+debug peek
 debug trace
 doctor
 down

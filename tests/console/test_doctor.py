@@ -1,17 +1,21 @@
 """`stenella doctor`: what is wrong is told with its mend, what is well in one line."""
 
+import shutil
+import socket
 import sqlite3
 import subprocess
 import sys
 import time
 from contextlib import closing
 from pathlib import Path
+from socket import gethostname
 from typing import Any
 
 import pytest
 
 from stenella.console.checks import CHECKS, Patient
 from stenella.console.doctor import examine, lines
+from stenella.home.endpoints import MasterEndpoints, write
 from stenella.home.layout import Home, open_home
 from stenella.storage.journal import Journal
 
@@ -71,16 +75,19 @@ def test_b28_a_database_that_is_damaged_or_in_another_mode_is_told(home: Home) -
 
 def test_what_the_cluster_says_of_itself_is_judged(home: Home) -> None:
     workers = [
-        {"id": "worker-1", "state": "late", "version": None},
+        {"id": "worker-1", "state": "late", "version": None, "heard": -99.0},
         {"id": "worker-2", "state": "alive", "version": "0.0.9"},
     ]
     stalled = "the master could not write to its disk for 3.0 s (the disk is full)"
-    patient = Patient(home, held=True, status=status(workers=workers, problem=stalled, time=1.0))
+    masters = [{"id": 1, "pid": 1, "version": "0.0.8"}]
+    said = status(masters=masters, workers=workers, problem=stalled, time=1.0)
+    patient = Patient(home, held=True, status=said)
     patient.mailboxes = [{"node": "master", "actor": "wire", "rejected": {"garbage": 7}}]
 
     found = wrong(patient)
 
-    assert [row["state"] for row in found["workers"]] == ["problem", "notice"]
+    assert [row["state"] for row in found["workers"]] == ["notice", "problem", "notice"]
+    assert "late, last heard 1 min 40 s ago" in found["workers"][1]["message"]
     assert found["storage"][0]["message"] == stalled
     assert "garbage 7" in found["wire"][0]["message"]
     assert found["clock"][0]["state"] == "notice"  # B29: nothing measured depends on it
@@ -118,6 +125,68 @@ def test_letters_journals_and_suspects_are_seen(home: Home) -> None:
         "problem: letters" in line
         for line in lines(examine(Patient(home, False, letters=[letter])))
     )
+
+
+def test_what_nobody_acts_on_is_told_in_the_words_of_explain(home: Home) -> None:
+    cause = {
+        "task": "load",
+        "task_instance_id": 7,
+        "state": "DISPATCH",
+        "owner": None,
+        "sentence": "worker-1 was given it and has not said that it runs",
+    }
+    instance = cause | {"task": None, "task_instance_id": -3, "sentence": ""}
+
+    rows = wrong(Patient(home, held=True, status=status(), stuck=[cause, instance]))["stuck"]
+
+    assert [row["state"] for row in rows] == ["problem", "problem"]
+    assert "task load (7) is DISPATCH and nobody acts next: worker-1 was" in rows[0]["message"]
+    assert rows[1]["message"].startswith("a workflow instance (3) is")
+
+
+def test_a_port_that_another_program_has_is_told_while_the_cluster_is_down(home: Home) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        home.conf.write_text(f'[master]\nclient_endpoint = "tcp://127.0.0.1:{port}"\n')
+        [row] = wrong(Patient(home, held=False))["ports"]
+
+    assert f"master.client_endpoint = tcp://127.0.0.1:{port} is taken" in row["message"]
+    assert "ports" not in wrong(Patient(home, held=False))
+
+
+def test_a_master_whose_port_nobody_answers_is_told(home: Home) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as gone:
+        address = f"tcp://127.0.0.1:{gone.getsockname()[1]}"
+        known = MasterEndpoints(1, 1, address, address, "", "c")
+        write(home, known)
+        assert "ports" not in wrong(Patient(home, held=True, status=status()))
+
+    rows = wrong(Patient(home, held=True, status=status()))["ports"]
+
+    assert [address in row["message"] for row in rows] == [True, True]
+
+
+@pytest.mark.slow
+def test_a_node_whose_program_was_replaced_is_told(home: Home, tmp_path: Path) -> None:
+    program = tmp_path / "sleeper"
+    shutil.copy("/bin/cat", program)
+    node = subprocess.Popen([program], stdin=subprocess.PIPE)
+    try:
+        program.unlink()
+        workers = [{"id": "worker-1", "state": "alive", "pid": node.pid, "host": gethostname()}]
+        [row] = wrong(Patient(home, held=True, status=status(workers=workers)))["programs"]
+    finally:
+        node.communicate(b"")
+
+    assert "(deleted)" in row["message"]
+
+
+def test_a_path_without_a_shell_is_told(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(home.run))
+
+    [row] = wrong(Patient(home, held=False))["system"]
+
+    assert "no sh" in row["message"]
 
 
 @pytest.mark.slow

@@ -203,9 +203,7 @@ def test_a_trace_tells_every_event_in_order(store: Store) -> None:
     store.write(event(), event(2), placed)
     store.write(late)
 
-    trace = store.queries.trace(1)
-
-    assert trace == [
+    assert store.queries.trace(1) == [
         {
             "event_no": 1,
             "event": "SUBMIT",
@@ -218,6 +216,7 @@ def test_a_trace_tells_every_event_in_order(store: Store) -> None:
             "callback_seq": None,
             "host": None,
             "worker": None,
+            "worker_time": None,
             "detail": None,
         },
         {
@@ -232,6 +231,7 @@ def test_a_trace_tells_every_event_in_order(store: Store) -> None:
             "callback_seq": None,
             "host": None,
             "worker": "w",
+            "worker_time": None,
             "detail": None,
         },
         {
@@ -246,6 +246,7 @@ def test_a_trace_tells_every_event_in_order(store: Store) -> None:
             "callback_seq": 2,
             "host": "h",
             "worker": None,
+            "worker_time": None,
             "detail": "late",
         },
     ]
