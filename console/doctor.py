@@ -76,13 +76,14 @@ def patient_of(home: Home) -> "Patient":
     if patient.held:
         from ..client.reads import Reads  # zmq: loaded only where there is a cluster
 
-        try:
-            with Reads(home.root, limit_s=LIMIT_S) as client:
+        with Reads(home.root, limit_s=LIMIT_S) as client:
+            try:
                 patient.status = client.status()
+            except StenellaError as error:
+                patient.unreachable = error.message
+            with suppress(StenellaError):  # also where the master takes nothing else any more
                 patient.mailboxes = client.mailboxes()
                 patient.stuck = client.stuck()
-        except StenellaError as error:
-            patient.unreachable = error.message
     with suppress(StenellaError):  # the check of the database says why
         patient.letters = read(lambda reader: reader.dead_letters(LETTERS))
     return patient
