@@ -165,8 +165,8 @@ def _clock(epoch_s: float) -> str:
 
 
 def _took(seconds: float, crosses: bool) -> str:
-    mark = "~" if crosses else "+"
     milliseconds = round(seconds * 1_000)
+    mark = "~" if crosses else "" if milliseconds < 0 else "+"
     if abs(milliseconds) < MILLISECONDS_MAX:
         return f"{mark}{milliseconds} ms"
     return mark + (f"{seconds:.0f} s" if seconds < SECONDS_MAX else span(seconds)[:7].rstrip())

@@ -232,7 +232,11 @@ def test_an_observer_reads_and_changes_nothing(home: LiveHome, elsewhere: Elsewh
     refusals = [
         elsewhere.json("stop", "1", code=8),
         elsewhere.json("worker", "drain", "far", code=8),
+        elsewhere.json("debug", "peek", "master", "gateway", code=8),
+        elsewhere.json("debug", "trace", "1", code=8),
+        elsewhere.json("debug", "dead-letters", code=8),
     ]
+    assert {row["node"] for row in elsewhere.json("debug", "mailboxes")} == {"master"}
 
     assert all("an observer's key may read" in r["error"]["message"] for r in refusals)
 
