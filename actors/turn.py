@@ -38,7 +38,10 @@ ROW_BYTES = 200
 URGENT_TIMERS = ("beat", "debug")
 #: Taken first, and also while the disk stalls or the node is rebuilding its state.
 URGENT = (Heartbeat, HeartbeatAck, DebugRequest, DebugReply)
-#: So are the answers of these reads, which only debug requests wait for.
+#: Debug requests are refused while so much that is urgent waits: heartbeats come first. A thousand
+#: workers send some hundred of those while a turn is thought.
+URGENT_MAX = 10_000
+#: Urgent are also the answers of these reads, which only debug requests wait for.
 URGENT_QUERIES = ("trace", "dead_letters")
 
 
@@ -158,6 +161,9 @@ class Turn:
         if peer and self.suspicion.refuses(sender, message):
             box.reject("quarantined")
             return "quarantined"
+        if peer and len(self._urgent) >= URGENT_MAX and isinstance(message, DebugRequest):
+            box.reject("busy")
+            return "busy"
         if peer and not urgent:
             if self.recovering:
                 box.reject("recovering")

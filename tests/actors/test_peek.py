@@ -11,14 +11,14 @@ from stenella.actors import base
 from stenella.actors.base import Context, Queried, Timer
 from stenella.actors.master import messages as in_master
 from stenella.actors.peek import HIDDEN, ITEMS_MAX, PLAIN, answer, described
-from stenella.actors.turn import Limits
+from stenella.actors.turn import URGENT_MAX, Limits
 from stenella.actors.worker import messages as in_worker
 from stenella.protocol import commands, rows
 from stenella.protocol.commands import DebugReply, DebugRequest, Refused, StatusRead, Submit
 
 from .recorder import Recorder
 from .test_gateway import CLIENT, gateway
-from .test_turn import PEER, Bench, answers, write_and_answer, writes
+from .test_turn import BEAT, PEER, Bench, answers, write_and_answer, writes
 
 SECRET = "hunter2-of-all-things"
 NUMBER = 918_273_645
@@ -202,6 +202,16 @@ def test_debug_is_taken_where_the_mailbox_is_full() -> None:
     assert bench.offer(StatusRead(request_id="b"), peer=PEER) == "busy"
 
     assert bench.offer(DebugRequest(request_id="r", kind="peek"), peer=PEER) == ""
+
+
+def test_a_flood_of_debug_requests_is_refused_before_it_starves_heartbeats() -> None:
+    bench = Bench()
+    request = DebugRequest(request_id="r", kind="peek")
+    taken = [bench.offer(request, peer=PEER) for _ in range(URGENT_MAX + 1)]
+
+    assert taken == [*[""] * URGENT_MAX, "busy"]
+    assert bench.offer(BEAT, peer=PEER) == ""
+    assert bench.turn.mailboxes["one"].rejected == {"busy": 1}
 
 
 # --- at the door ---------------------------------------------------------------------------------

@@ -27,6 +27,7 @@ from stenella.workflow.references import Reference, pieces
 
 from .journals import Journals
 from .leases import Leases
+from .looking import Looker
 from .processes import Processes
 from .rows import Rows
 from .story import Violation
@@ -48,6 +49,7 @@ class Checkers:
         self.journals = Journals()
         self.leases = Leases(world, self.rows)
         self.processes = Processes(world, self.rows, self.journals, self.leases)
+        self.looker: Looker | None = None  # who looks inside; most worlds have none
 
     # --- commits ----------------------------------------------------------------------------------
 
@@ -73,6 +75,8 @@ class Checkers:
             node.says(commands)
             return
         self.leases.on_send(node, commands)
+        if self.looker is not None and node is self.world.master:
+            self.looker.on_send(node, commands)
         for command in commands:
             if isinstance(command, TaskKillResponse):
                 self.processes.on_kill_answer(node.name, command)
@@ -102,6 +106,8 @@ class Checkers:
             return
         if node is self.world.master:
             self.rows.said.arrived(sender, commands)
+            if self.looker is not None:
+                self.looker.on_arrival(node, commands)
         else:
             self.journals.told(node.name, commands)
             self.leases.told(node, commands)
