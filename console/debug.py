@@ -11,7 +11,7 @@ from ..client.presence import elsewhere
 from ..client.reads import Reads
 from ..home.layout import find_home
 from ..protocol.errors import NotFound
-from . import bundle, doctor, letters, pages, peeked, trace_chart
+from . import doctor, letters, pages, peeked, trace_chart
 from . import mailboxes as boxes
 from .history import Reader, read, task_of
 from .options import instance_or_task, json_option
@@ -85,6 +85,8 @@ def debug_bundle(file: Path | None, as_json: bool) -> None:
     home = find_home()
     if home is None:
         raise NotFound("there is no home to report about yet; begin with `stenella run FILE`")
+    from . import bundle  # sqlite3 and tarfile: only for those who ask
+
     path = file or Path(time.strftime("stenella-bundle-%Y%m%d-%H%M%S.tar.gz"))
     files = bundle.write(path, bundle.collected(home, doctor.patient_of(home)))
     if as_json:
