@@ -157,6 +157,7 @@ class Gateway:
         self.used_ms = 0
         self.live_instances: int | None = None  # not known before the recovery is through
         self.open: dict[str, Open] = {}
+        self.answered: dict[str, None] = {}  # intents, by request id; the oldest first
         self.letters: dict[int, list[str]] = {}  # being loaded → requests about it
         self.watched: dict[int, int] = {}  # instance → open watches of it
         #: Instances with a `TellWhenOnDisk` under way → whether they were touched again since.
@@ -250,6 +251,8 @@ class Gateway:
             return
         if known is not None:
             self._refuse_reuse(intent.request_id, ctx)
+        elif ctx.stalled_ms and intent.request_id in self.answered:
+            pass  # it is done, and its answer waits for the disk: a refusal would be a lie
         elif ctx.stalled_ms:
             text = f"{_stall(ctx)}; nothing is lost, make room or mend the disk and try again"
             self._refuse_now(intent, "storage_stalled", text, ctx)
@@ -678,6 +681,10 @@ class Gateway:
         opened = self.open.pop(request_id, None)
         if opened is None:
             return
+        if isinstance(opened.request, ClientIntent):
+            self.answered[request_id] = None
+            if len(self.answered) > OPEN_MAX:
+                del self.answered[next(iter(self.answered))]  # long said, or nobody could stall so
         if isinstance(opened.request, InstanceWatch):
             number = opened.request.workflow_instance_id
             self.watched[number] -= 1

@@ -161,6 +161,14 @@ def test_new_intents_are_refused_while_the_disk_stalls_and_open_ones_are_joined(
     assert refusal.code == "storage_stalled"
 
 
+def test_what_is_done_is_not_refused_while_its_answer_waits_for_the_disk() -> None:
+    ctx = Recorder()
+    made = gateway(ctx, SUBMIT, Done("r", {"workflow_instance_id": 7}))
+    ctx.stalled_ms = 1_500
+
+    assert ctx.give(made, SUBMIT, ANEW) == []
+
+
 def test_open_requests_are_bounded() -> None:
     ctx = Recorder()
     made = gateway(ctx)

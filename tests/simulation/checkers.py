@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from stenella.protocol.commands import (
     Answer,
     Command,
+    Refused,
     TaskExecuteRequest,
     TaskExecuteRequestAck,
     TaskExecuteResponse,
@@ -93,6 +94,9 @@ class Checkers:
                     raise Violation("§5 worker row before its Welcome", f"{command}")
                 case Answer():
                     self.on_answer(command)
+                case Refused(code="storage_stalled"):
+                    if not self.rows.has_intent(command.request_id):
+                        self.rows.refused[command.request_id] = node.wall_ms()
                 case TaskExecuteRequestAck() if command.dispatch_id in self.processes.never:
                     continue  # accepted and dropped in one turn
                 case TaskExecuteRequestAck() | TaskExecuteRunning() | TaskExecuteResponse():

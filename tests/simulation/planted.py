@@ -163,6 +163,12 @@ PLANTED = [
     *PLANTED_KILLS,
     Bug("a request is carried out twice", "I10", in_master(gateway=master.AnswersAgain), LOSSY),
     Bug(
+        "what is done is refused while the disk stalls",
+        "I10",
+        in_master(gateway=master.RefusesWhatIsDone),
+        CALM | {"disk_full_ms": 4_000, "instances": 8},
+    ),
+    Bug(
         "anybody's word is taken",
         "I33",
         in_master(event_persister=master.TakesAnybodysWord),

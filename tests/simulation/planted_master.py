@@ -105,6 +105,14 @@ class AnswersAgain(Gateway):
         super()._judge_intent(msgspec.structs.replace(loaded, rows=[]), ctx)
 
 
+class RefusesWhatIsDone(Gateway):
+    """While the disk stalls a repeat is refused, though its answer only waits for the commit."""
+
+    def _take_intent(self, intent: Any, ctx: Context) -> None:
+        self.answered.clear()
+        super()._take_intent(intent, ctx)
+
+
 class TakesAnybodysWord(EventPersister):
     """Whoever says something of an attempt is believed."""
 

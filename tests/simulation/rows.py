@@ -64,6 +64,7 @@ class Rows:
         self.ended_now: list[Fields] = []  # events that ended placed attempts in the last commit
         self.lives: dict[str, int] = {}  # worker → of its row
         self.acknowledged: dict[int, str] = {}
+        self.refused: dict[str, int] = {}  # requests, for want of a disk → when; wall
         self.new_events: list[Fields] = []  # of the last commit
         self.parked: dict[int, None] = {}  # instances that were, once
         self.just_ended: list[Fields] = []  # instances that became final in the last commit
@@ -134,6 +135,7 @@ class Rows:
                 self._check_row(old, row, events.pop(number, []), instances, stopped, failed)
         for number in events:
             raise Violation("I3 an event for each change", f"{events[number]}", number)
+        self._check_refused()
         self.parked |= {n: None for n, row in instances.items() if row["attention"]}
         self._check_instances(instances)
         for event in new:
@@ -143,6 +145,15 @@ class Rows:
         self.new_events = new
         for worker, latest in self.staff.before.items():
             self.lives[worker] = int(latest["boot"].split("-")[-2])
+
+    def _check_refused(self) -> None:
+        """What was refused is not written afterwards; asked for again it may be done then."""
+        for request_id, refused_at in list(self.refused.items()):
+            for intent in self.read("SELECT at FROM intent WHERE request_id = ?", request_id):
+                if intent["at"] <= refused_at and not self.world.options.clock_jump_ms:
+                    text = f"{request_id} refused at {refused_at}, done at {intent['at']}"
+                    raise Violation("I10 what is refused is not done", text)
+                del self.refused[request_id]
 
     def unrest_beside_poison(self) -> tuple[str, int] | None:
         """A live instance that is not the poisonous one; nobody else is to be left alone."""
