@@ -119,12 +119,16 @@ def test_debug_answers_while_the_disk_stalls_and_the_mailbox_is_full(narrow: Liv
     assert "could not write for" in shown
 
 
+def said(home: LiveHome, actor: str) -> str:
+    """What comes of a peek into the worker; on a busy machine it may be late just now."""
+    output, _ = home.start("debug", "peek", "worker-1", actor, "--json").communicate(timeout=60)
+    return output
+
+
 def test_debug_answers_without_a_worker_that_stands_still(home: LiveHome) -> None:
     home.run("up", "--workers", "1", "--slots", "1", "--detach")
-    [row] = home.json("debug", "peek", "worker-1", "executor")[:1]
-    assert row["node"] == "worker-1"
-    missing = home.json("debug", "peek", "worker-1", "nobody", code=3)
-    assert "callback_sender" in missing["error"]["message"]
+    until(lambda: '"node": "worker-1"' in said(home, "executor"), "the worker answers")
+    until(lambda: "callback_sender" in said(home, "nobody"), "it names the actors it has")
     [pid] = home.pids("workers")
     worker = subprocess.Popen(["kill", "-STOP", str(pid)])
     assert worker.wait(10) == 0
@@ -148,6 +152,8 @@ def test_a_watch_prints_one_reading_after_another_until_it_is_interrupted(home: 
         watching.send_signal(signal.SIGINT)
         watching.communicate(timeout=30)
 
-    first, second = (sum(row["handled"] for row in rows) for rows in readings)
+    first, second = (
+        sum(row["handled"] for row in rows if row["node"] == "master") for rows in readings
+    )
     assert second > first
     assert watching.returncode == 130
