@@ -43,7 +43,8 @@ def down(wait_s: float | None, keep: bool, as_json: bool) -> None:
     chosen = settings.load(home)
     drain_s = chosen.worker.drain_s if wait_s is None else wait_s
     unheard: Unreachable | None = None
-    click.echo(f"going down; what runs may go on for {drain_s:g} s", err=True)
+    meanwhile = "goes on" if keep else f"may go on for {drain_s:g} s"
+    click.echo(f"going down; what runs {meanwhile}", err=True)
     with Client(home.root) as client:
         try:
             client.shutdown(drain_s, keep)
