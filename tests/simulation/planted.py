@@ -185,6 +185,7 @@ PLANTED = [
         "I11",
         in_master(event_persister=master.BelievesAbandonedAfterReboots),
         {"reboot_ms": 4_000, "power_cut": True, "noops": 0.0},
+        seed=33,
     ),
     Bug(
         "one failure ends all",
@@ -205,6 +206,7 @@ PLANTED = [
         "I13",
         in_worker(executor=worker.ObeysFormerMasters),
         OUT_OF_ORDER | {"master_crash_ms": 2_000, "down_ms_max": 1, "noops": 0.0, "ghosts": True},
+        seed=13,
     ),
     Bug(
         "what is over stays in the journal",

@@ -118,6 +118,7 @@ PLANTED_CRASHES = [
         "only poison is parked",
         suspecting(Careless),
         CALM | LOSSY | BUSY | {"crasher": "submit", "commit_ms_max": 500, "cycle_ms_max": 100},
+        seed=34,
     ),
     Bug(
         "what is parked is judged",
@@ -146,6 +147,7 @@ PLANTED_CRASHES = [
         "I36",
         suspecting(ParksWhatIsNotThere),
         CALM | BUSY | {"crasher": "placing"},
+        seed=101,
     ),
     Bug(
         "a drain waits for what nobody takes",

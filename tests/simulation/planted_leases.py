@@ -190,6 +190,6 @@ PLANTED_LEASES = [
         "I12",
         in_master(event_persister=ReplacesWhatIsKept),
         CUT_OFF | {"keeping": 1.0},
-        seed=3,
+        seed=12,
     ),
 ]

@@ -116,6 +116,7 @@ PLANTED_TIME = [
         "I29",
         master(dispatcher=ReturnsToTheTail),
         CALM | URGENT | {"orders_ms": 1_000, "instances": 8, "tasks_max": 12},
+        seed=26,
     ),
     Bug("a retry without its wait", "I18", master(event_persister=RetriesAtOnce), CALM | FAILING),
     Bug(

@@ -17,7 +17,7 @@ from stenella.actors.worker.callback_sender import CallbackSender
 from stenella.actors.worker.executor import Executor
 from stenella.protocol.commands import WorkerRegister
 
-from .bugs import CALM, FAILING, LOSSY, OUT_OF_ORDER, SLOW_DISK, WORKERS_DIE, Bug
+from .bugs import CALM, FAILING, LOSSY, SLOW_DISK, WORKERS_DIE, Bug
 from .bugs import master as in_master
 from .bugs import worker as in_worker
 from .parts import Parts
@@ -40,15 +40,6 @@ class CountsAnew(CallbackSender):
         return 1
 
 
-LATE_AND_REBOOTED = {
-    "reboot_ms": 4_000,
-    "delay_ms_max": 6_000,
-    "cut_interval_ms": 3_000,
-    "loss": 0.3,
-    "master_crash_ms": 0,
-    "commit_final": 0.0,
-    "crash_point": 0.0,
-}
 POWER_FAILS = {
     "reboot_ms": 4_000,
     "power_cut": True,
@@ -84,15 +75,6 @@ class AsksOnce(Gateway):
             if type(opened.request).__name__ == "LogRead":
                 opened.until_ms = 0
         super()._look_at_waiting(ctx)
-
-
-class TakesFormerKernels(Registry):
-    """A frame from before a reboot, long on its way, was taken for a new life."""
-
-    def _register(self, register: Any, ctx: Context) -> None:
-        for known in self.workers.values():
-            known.former_kernels = []
-        super()._register(register, ctx)
 
 
 class SpeaksUnasked(CallbackSender):
@@ -202,19 +184,21 @@ FOUND = [
         "§5, I12",
         in_master(registry=TakesFoldersOfTheLate),
         CALM | CLONED | {"leased": 0.0},
-        seed=24,
+        seed=16,
     ),
     Bug(
         "a copied folder is taken between two lives",
         "I15",
         in_master(registry=TakesFoldersInTheGap),
         CALM | CLONED | {"leased": 0.0, "shutdowns": 3_000, "worker_crash_ms": 0},
+        seed=17,
     ),
     Bug(
         "the original is barred after a clone",
         "I36",
         in_master(registry=BarsTheOriginal),
         CALM | CLONED | {"leased": 1.0, "cut_interval_ms": 3_000, "cut_ms_max": 60_000},
+        seed=3,
     ),
     Bug(
         "a start at a warden that the master does not know",
@@ -228,7 +212,7 @@ FOUND = [
         "I15, I12",
         in_worker(executor=StartsWhereverItIs),
         CALM | ASLEEP,
-        seed=41,
+        seed=93,
     ),
     Bug("the dispatcher's timer", "I36", in_master(dispatcher=ForgetsItsTimer), FAILING, seed=1),
     Bug(
@@ -240,11 +224,4 @@ FOUND = [
     ),
     Bug("a node that spins", "rests", Parts(turn=Spins), SLOW_DISK | {"ahead_bytes": 400}),
     Bug("a log asked for once", "I36", in_master(gateway=AsksOnce), {"loss": 0.3, "noops": 0.0}),
-    Bug(
-        "a frame from before the reboot",
-        "I15",
-        in_master(registry=TakesFormerKernels),
-        OUT_OF_ORDER | WORKERS_DIE | LATE_AND_REBOOTED,
-        seed=227,
-    ),
 ]
