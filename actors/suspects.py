@@ -4,7 +4,8 @@ A node that crashes in `receive`, or by data that its database refuses, writes d
 before it ends (`run/suspects`). While there are any, the next life takes one message from outside
 at a time, until all that followed from it is done; so a second crash names one message, or one
 instance. Then the message is a dead letter, acknowledged ``quarantined`` and never taken again, and
-the instance is parked: shown as NEEDS_ATTENTION and left alone until a person acts.
+the instance is parked: shown as NEEDS_ATTENTION and left alone until a person acts. A worker that
+nobody's message has crashed suspects its own journal, and begins anew without it the second time.
 """
 
 from collections import Counter, deque
@@ -46,6 +47,8 @@ TAKEN_MAX = 10_000
 #: Reads of recovery, whose rows are themselves under suspicion.
 RECOVERY = ("live_instances", "tasks_of")
 
+#: The key of a worker's journal, whose rows are under suspicion where no message can be.
+JOURNAL = "journal"
 #: Who takes a message that comes a second time without its sender.
 TAKES_AGAIN = ("event_persister", "gateway")
 
@@ -168,7 +171,8 @@ class Suspicion:
     """Who would be to blame if the node crashed now.
 
     ``former``: keys of earlier lives' suspects; ``quarantined``: keys of messages that are not
-    taken; ``parked``: instances that are left alone; ``instance_of``: a task's instance.
+    taken; ``parked``: instances that are left alone; ``instance_of``: a task's instance;
+    ``journal``: it can begin anew without what it remembers, so that may be suspected.
     """
 
     def __init__(
@@ -177,11 +181,13 @@ class Suspicion:
         quarantined: Iterable[str] = (),
         parked: Iterable[int] = (),
         instance_of: Callable[[int], int | None] = lambda task_instance_id: None,
+        journal: bool = False,
     ) -> None:
         self.former = Counter(former)
         self.quarantined = set(quarantined)
         self.parked = set(parked)
         self.instance_of = instance_of
+        self.journal = journal
         self.taken: deque[Taken] = deque(maxlen=TAKEN_MAX)
         #: The first instance that is not on disk yet: whoever submits it is suspected instead.
         self.first_new_instance = 0
@@ -211,14 +217,18 @@ class Suspicion:
         instances = self._instances(message)
         if instances:
             return [Suspect(instance_key(number), number) for number in instances]
-        return self._window()
+        return self._window() or self._own_journal()
 
     def blame_commit(self, instances: Iterable[int]) -> list[Suspect]:
         """The database has refused a batch's data, rows of these instances among it."""
-        found = self._window()
-        return found or [
+        found = self._window() or [
             Suspect(instance_key(number), number) for number in self._to_park(instances)
         ]
+        return found or self._own_journal()
+
+    def _own_journal(self) -> list[Suspect]:
+        """Nobody from outside and no instance: what this node itself has written down."""
+        return [Suspect(JOURNAL, 0)] if self.journal else []
 
     def _window(self) -> list[Suspect]:
         """Whatever came last and is not done; heartbeats have no consequences of their own."""

@@ -277,6 +277,9 @@ def nothing_needs_attention(patient: Patient) -> Iterator[Finding]:
     if patient.home.suspects.exists():
         mend = "see master.log, and report what it says"
         yield Finding("something crashed the master lately", mend, "notice")
+    for path in sorted(patient.home.workers.glob("*/suspects")):
+        mend = f"see {path.with_name('worker.log')}, and report what it says"
+        yield Finding(f"something crashed worker {path.parent.name} lately", mend, "notice")
 
 
 def somebody_acts_next(patient: Patient) -> Iterator[Finding]:
@@ -291,7 +294,7 @@ def somebody_acts_next(patient: Patient) -> Iterator[Finding]:
 
 
 def no_journal_was_set_aside(patient: Patient) -> Iterator[Finding]:
-    """A worker began a new journal because the old one was damaged or of another cluster."""
+    """A worker began a new journal: the old one was damaged, crashed it, or was another's."""
     for aside in sorted(patient.home.workers.glob("*/journal.db.aside-*")):
         if not aside.name.endswith(("-wal", "-shm")):
             mend = "what it held of unfinished tasks is lost to the cluster; remove it when read"

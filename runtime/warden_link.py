@@ -51,10 +51,12 @@ class WardenLink:
         boot: str,
         life: int,
         worker: str,
+        journal: str,
         deliver: Callable[[dict[str, Any]], None],
     ) -> None:
         self.folder = folder.absolute()
-        self.hello = {"do": "hello", "worker": worker, "boot": boot, "life": life}
+        self.hello = {"do": "hello", "worker": worker, "boot": boot}
+        self.hello |= {"journal": journal, "life": life}
         self.deliver = deliver
         self.dropped_count = 0  # posted while there was no connection, or another warden's
         self._outbox = b""

@@ -30,7 +30,7 @@ from ..actors.base import (
     WardenSaid,
 )
 from ..actors.roles import MASTER_PEER, WORKER_ROUTES, worker_actors
-from ..actors.suspects import Suspicion, convicted
+from ..actors.suspects import CRASHES_MAX, JOURNAL, Suspicion, convicted
 from ..actors.turn import Limits, Turn
 from ..actors.worker.identity import Identity
 from ..actors.worker.log_reader import log_name
@@ -121,12 +121,22 @@ def _live(
 
 
 def _open_journal(place: WorkerHome, full: bool) -> WorkerJournal:
-    """The journal; a damaged one is set aside, and what runs is then killed as unknown."""
+    """The journal. One that is damaged, or whose rows crash whoever reads them, is set aside, and
+    what runs is then killed as unknown.
+    """
     try:
-        return WorkerJournal.open(place.journal, full)
+        journal = WorkerJournal.open(place.journal, full)
     except JournalDamaged as error:
         log.error("journal set aside as %s: %s", set_aside(place.journal), error)
         return WorkerJournal.open(place.journal, full)
+    suspects = suspects_file.read(place.suspects)
+    if JOURNAL not in [suspect.key for suspect in convicted(suspects)]:
+        return journal
+    journal.close()
+    aside = set_aside(place.journal)
+    log.error("journal set aside as %s: it crashed this worker %d times", aside, CRASHES_MAX)
+    suspects_file.keep(place.suspects, [s for s in suspects if s.key != JOURNAL])
+    return WorkerJournal.open(place.journal, full)
 
 
 def _cluster(home: Home, journal: WorkerJournal, supervised: bool) -> str:
@@ -223,7 +233,12 @@ class Worker:
             limits=link_limits(settings),
         )
         self.warden = WardenLink(
-            place.folder, identity.boot, row.life, identity.worker, self._hear_warden
+            place.folder,
+            identity.boot,
+            row.life,
+            identity.worker,
+            row.journal,
+            self._hear_warden,
         )
         self.node = Node(
             self._turn(identity, row.epoch),
@@ -272,7 +287,8 @@ class Worker:
         limits = Limits(node.turn_messages, node.mailbox_max, node.ahead_bytes)
         suspects = suspects_file.read(self.place.suspects)
         guilty = [suspect.key for suspect in convicted(suspects)]
-        suspicion = Suspicion([s.key for s in suspects if s.key not in guilty], guilty)
+        former = [suspect.key for suspect in suspects if suspect.key not in guilty]
+        suspicion = Suspicion(former, guilty, journal=True)
         return Turn(identity.worker, actors, limits, clock_us=clock_us, suspicion=suspicion)
 
     # --- what arrives ---------------------------------------------------------------------------

@@ -12,7 +12,7 @@ From the worker, one JSON object a line, each with the ``connection`` it came by
 
 | do | fields | answered by |
 |---|---|---|
-| hello | worker, boot, life | records, once the former connection is read to its end |
+| hello | worker, boot, journal, life | records, once the former connection is read to its end |
 | start | IDENTITY, argv, env, cwd, log, the limits | begun, ended; or never_began |
 | lease | owner, until_ms (CLOCK_BOOTTIME; 0: none), grace_ms | |
 | kill | dispatch_id, intent, grace_ms | killing, then ended or kill_failed; or the end; unknown |
@@ -122,7 +122,7 @@ IDENTITY = (*NUMBERS, "marker", "owner", "keep")
 #: What each command must carry. One that does not is answered, never acted upon: a warden outlives
 #: its worker's upgrade and may hear what it does not know.
 COMMANDS: dict[str, dict[str, type]] = {
-    "hello": {"worker": str, "boot": str, "life": int},
+    "hello": {"worker": str, "boot": str, "journal": str, "life": int},
     "start": dict.fromkeys((*NUMBERS, "limit_ms", "grace_ms", "processes_max"), int)
     | {"marker": str, "owner": int, "keep": bool}
     | {"argv": list, "env": dict, "cwd": str, "log": str},
@@ -168,6 +168,16 @@ class Lease:
         self.over = False  # it has passed, and what it held was told to end
 
 
+def newest_of(hellos: dict[int, Fields]) -> int | None:
+    """By connection: of the journal that came last (the folder's lock lets in one life at a time),
+    the latest life.
+    """
+    if not hellos:
+        return None
+    journal = hellos[max(hellos)]["journal"]
+    return max((h["life"], c) for c, h in hellos.items() if h["journal"] == journal)[1]
+
+
 class Warden:
     """All decisions of one warden. ``live`` holds the unended ones among ``attempts``.
 
@@ -186,7 +196,7 @@ class Warden:
             if facts["phase"] in ("starting", "begun")
         }
         self.connection: int | None = None  # of the worker's present life
-        self.life = 0  # the highest greeted
+        self.journal, self.life = "", 0  # of the latest greeted; lives count within a journal
         self.waiting: dict[int, list[Fields]] = {}  # connection → its hello and what came after
         self.tombstones: dict[int, None] = {}
         self.now_ms = 0  # CLOCK_BOOTTIME, as the last `clock` had it
@@ -223,12 +233,14 @@ class Warden:
 
     def _hello(self, message: Fields) -> list[Effect]:
         connection = message["connection"]
-        if connection != self.connection and message["life"] < self.life:
+        is_older = message["journal"] == self.journal and message["life"] < self.life
+        if connection != self.connection and is_older:
             return [("close", connection)]
         if self.connection not in (None, connection):
             self.waiting[connection] = [message]
             return []
-        self.connection, self.life = connection, message["life"]
+        self.connection = connection
+        self.journal, self.life = message["journal"], message["life"]
         self.leaving = False
         for live in self.live.values():
             live.stuck = []  # the new life has not heard of it
@@ -242,7 +254,7 @@ class Warden:
             return []
         self.connection = None
         waiting, self.waiting = self.waiting, {}
-        newest = max(waiting, key=lambda c: (waiting[c][0]["life"], c), default=None)
+        newest = newest_of({c: held[0] for c, held in waiting.items()})
         effects: list[Effect] = [("close", c) for c in waiting if c != newest]
         for held in waiting[newest] if newest is not None else ():
             effects += self._command(held)

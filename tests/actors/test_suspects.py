@@ -5,6 +5,7 @@ import pytest
 from stenella.actors.base import Context, Loaded, Timer
 from stenella.actors.suspects import (
     CARE_MS,
+    JOURNAL,
     Suspect,
     Suspicion,
     command_of,
@@ -90,6 +91,23 @@ def test_without_a_message_to_blame_all_that_is_not_done_is_suspected_once() -> 
         turn.think(2, 2)
 
     assert [s.key for s in turn.blame()] == ["StatusRead slow1", "StatusRead slow2"]
+
+
+def test_a_worker_suspects_its_journal_where_nobody_else_can_have_been() -> None:
+    turn, _ = turn_with(Suspicion(journal=True))
+    turn.tell("a", Timer("x"))
+    with pytest.raises(Boom):
+        turn.think(1, 1)
+    asked, _ = turn_with(Suspicion(journal=True))
+    ask(asked, "slow1")
+    asked.think(1, 1)
+    asked.tell("a", Timer("x"))
+    with pytest.raises(Boom):
+        asked.think(2, 2)
+
+    assert turn.blame() == [Suspect(JOURNAL, 0)]
+    assert convicted(turn.blame() * 2) == [Suspect(JOURNAL, 0)]
+    assert [s.key for s in asked.blame()] == ["StatusRead slow1"]
 
 
 def test_with_suspects_one_message_is_taken_until_it_is_done() -> None:

@@ -140,7 +140,7 @@ def test_a_lease_ends_while_the_worker_is_dead() -> None:
 
 
 def hello_and_start(*, keep: bool = False) -> list[dict[str, Any]]:
-    hello = {"do": "hello", "connection": 1, "worker": "w1", "boot": "b", "life": 1}
+    hello = {"do": "hello", "connection": 1, "worker": "w1", "boot": "b", "life": 1, "journal": "j"}
     begun = {"pid": 99, "start_ticks": 5, "start_time": 1_000}
     messages = [hello, start() | {"keep": keep}]
     return [*messages, {"do": "spawned", "dispatch_id": 7, **begun}] if keep else messages

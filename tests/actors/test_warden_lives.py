@@ -65,6 +65,16 @@ def test_an_older_life_is_shown_the_door() -> None:
     assert warden.receive(start(connection=2)) == []
 
 
+def test_the_first_life_of_a_new_journal_is_no_older_one() -> None:
+    """The former journal was damaged: its lives say nothing about this one's."""
+    warden = played({"do": "open"}, hello(life=7), hello(connection=2, life=8))
+    assert warden.receive(hello(connection=3, life=1, journal="new")) == []
+
+    answers = warden.receive({"do": "closed", "connection": 1})
+
+    assert answers == [("close", 2), ("tell", 3, {"say": "records", "records": []})]
+
+
 def test_without_a_worker_facts_are_recorded_and_told_to_the_next_life() -> None:
     warden = running({"do": "closed", "connection": 1}, exited())
 

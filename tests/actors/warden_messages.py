@@ -13,8 +13,9 @@ IDLE = ("timer", IDLE_MS, {"do": "idle_over", "idle_no": 1})
 LATER_IDLE = ("timer", IDLE_MS, {"do": "idle_over", "idle_no": 2})
 
 
-def hello(connection: int = 1, life: int = 1) -> Fields:
-    return {"do": "hello", "connection": connection, "worker": "w1", "boot": "b", "life": life}
+def hello(connection: int = 1, life: int = 1, journal: str = "j") -> Fields:
+    who = {"worker": "w1", "boot": "b", "journal": journal, "life": life}
+    return {"do": "hello", "connection": connection, **who}
 
 
 def start(dispatch_id: int = 7, connection: int = 1) -> Fields:

@@ -116,10 +116,12 @@ def test_letters_journals_and_suspects_are_seen(home: Home) -> None:
     aside = home.worker(1)
     aside.create()
     (aside.folder / "journal.db.aside-1").write_text("")
+    aside.suspects.write_text("")
 
     found = wrong(Patient(home, held=False, letters=[letter, other]))
 
-    assert [row["state"] for row in found["letters"]] == ["problem", "notice", "notice"]
+    assert [row["state"] for row in found["letters"]] == ["problem", *["notice"] * 3]
+    assert "crashed worker 1 lately" in found["letters"][3]["message"]
     assert "aside-1" in found["journals"][0]["message"]
     assert any(
         "problem: letters" in line

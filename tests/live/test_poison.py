@@ -1,17 +1,20 @@
-"""Rows that crash a real master's recovery: it is back within seconds, and the rest goes on."""
+"""Rows that crash a real node's recovery: it is back within seconds, and the rest goes on."""
 
 import contextlib
+import os
+import signal
 import sqlite3
+from typing import Any
 
 import pytest
 
-from .home import LiveHome, until
+from .home import LIMIT_S, LiveHome, until
 
 pytestmark = [pytest.mark.live, pytest.mark.slow]
 
 
-def sql(home: LiveHome, text: str, *values: object) -> None:
-    with contextlib.closing(sqlite3.connect(home.root / "stenella.db")) as connection:
+def sql(home: LiveHome, text: str, *values: object, path: str = "stenella.db") -> None:
+    with contextlib.closing(sqlite3.connect(home.root / path)) as connection:
         connection.execute(text, values)
         connection.commit()
 
@@ -40,6 +43,9 @@ def test_an_instance_whose_rows_crash_recovery_is_parked_and_goes_on_when_mended
     assert [row["workflow_instance_id"] for row in shown] == [number]
     assert "crashed the master 2 times" in shown[0]["attention"]
     assert "NEEDS_ATTENTION" in home.run("ls")
+    [cause] = home.json("explain", str(number))["causes"]
+    assert (cause["cause"], cause["owner"]) == ("needs_attention", "a person")
+    assert "needs attention" in home.run("doctor", code=1)
     assert other["state"] == "SUCCESS"
     assert "left alone" in home.json("stop", str(number), code=6)["error"]["message"]
     [letter] = home.json("debug", "dead-letters")
@@ -57,3 +63,41 @@ def test_an_instance_whose_rows_crash_recovery_is_parked_and_goes_on_when_mended
     assert home.json("wait", str(number))["state"] == "SUCCESS"
     assert home.ledger_lines() == ["t0000", "t0000"]  # one by each workflow: it never ran again
     assert home.json("debug", "dead-letters") == []
+
+
+def test_a_journal_that_crashes_its_worker_costs_the_attempts_it_had_and_nothing_else(
+    home: LiveHome,
+) -> None:
+    """The warden ends what is no longer known, before other attempts begin."""
+    home.run("up", "--workers", "1", "--slots", "2", "--detach")
+    script = f'exec 9> "{home.folder}/$STENELLA_TASK.lock"\nflock -n 9 || exit 9\n'
+    script += f'until [ -e "{home.folder}/go" ]; do sleep 0.05; done'
+    number = home.json("submit", home.definition("w", home.noting(2, script)))
+    instance = str(number["workflow_instance_id"])
+    ending, _ = until(
+        lambda: (tasks := home.json("show", instance)["tasks"]) and all(_pids(tasks)) and tasks,
+        "they have pids",
+    )
+    supervisor = int((home.root / "run" / "supervisor.lock").read_text())
+    os.kill(supervisor, signal.SIGSTOP)
+    try:
+        home.kill(home.pids("workers")[0])
+        sql(home, "UPDATE attempt SET outputs = '{'", path="workers/1/journal.db")
+    finally:
+        os.kill(supervisor, signal.SIGCONT)
+    os.kill(ending["pid"], signal.SIGKILL)  # its end is what the row is needed for
+
+    until(lambda: len(home.ledger_lines()) == 4, "other attempts begin")
+    (home.folder / "go").touch()
+    done = home.json("wait", instance)["tasks"]
+    other = home.json("run", home.definition("other", home.noting(1)))
+    doctor, _ = home.start("doctor", "--json").communicate(timeout=LIMIT_S)
+
+    assert [(task["state"], task["attempt"]) for task in done] == [("SUCCESS", 2)] * 2
+    assert other["state"] == "SUCCESS"
+    assert list(home.root.glob("workers/1/journal.db.aside-1"))
+    assert "aside-1" in doctor
+
+
+def _pids(tasks: list[dict[str, Any]]) -> list[int | None]:
+    return [task["pid"] for task in tasks]

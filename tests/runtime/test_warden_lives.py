@@ -108,7 +108,7 @@ def test_a_warden_outlives_its_worker_and_holds_none_of_its_files(folder: Path) 
     program = (
         "import sys; from pathlib import Path\n"
         "from stenella.runtime.warden_link import WardenLink\n"
-        "WardenLink(Path(sys.argv[1]), 'b', 1, 'w1', lambda m: None).run()\n"
+        "WardenLink(Path(sys.argv[1]), 'b', 1, 'w1', 'j', lambda m: None).run()\n"
     )
     read, write = os.pipe()
     command = [sys.executable, "-c", program, str(folder)]

@@ -36,7 +36,7 @@ class Worker:
     def __init__(self, folder: Path, life: int = 1) -> None:
         self.folder = folder
         self.told: list[Fields] = []
-        self.link = WardenLink(folder, f"boot-{life}", life, "w1", self.told.append)
+        self.link = WardenLink(folder, f"boot-{life}", life, "w1", "j", self.told.append)
         self.greenlet = gevent.spawn(self.link.run)
 
     def post(self, do: str, **fields: object) -> None:

@@ -67,9 +67,10 @@ class Stream:
 class WardenLine:
     """One worker life's connections to the warden of its machine."""
 
-    def __init__(self, node: "WorkerNode", boot: str, life: int) -> None:
+    def __init__(self, node: "WorkerNode", boot: str, journal: str, life: int) -> None:
         self.node = node
-        self.hello = {"do": "hello", "worker": node.name, "boot": boot, "life": life}
+        self.hello = {"do": "hello", "worker": node.name, "boot": boot}
+        self.hello |= {"journal": journal, "life": life}
         self.stream: Stream | None = None
         self.greeted = False
         self.peer = (0, 0)

@@ -101,7 +101,7 @@ class WorkerNode(Node):
         former = [s.key for s in self.suspects if s.key not in guilty]
         self.rise(actors, suspicion=Suspicion(former, guilty))
         self.measure(self.no_disk)
-        self.line = WardenLine(self, boot, node.life)
+        self.line = WardenLine(self, boot, node.journal, node.life)
         self.line.connect()
         self.world.network.dial(self)
 
