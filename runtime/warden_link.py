@@ -55,7 +55,7 @@ class WardenLink:
         deliver: Callable[[dict[str, Any]], None],
     ) -> None:
         self.folder = folder.absolute()
-        self.hello = {"do": "hello", "worker": worker, "boot": boot}
+        self.hello: dict[str, Any] = {"do": "hello", "worker": worker, "boot": boot}
         self.hello |= {"journal": journal, "life": life}
         self.deliver = deliver
         self.dropped_count = 0  # posted while there was no connection, or another warden's

@@ -69,7 +69,7 @@ class WardenLine:
 
     def __init__(self, node: "WorkerNode", boot: str, journal: str, life: int) -> None:
         self.node = node
-        self.hello = {"do": "hello", "worker": node.name, "boot": boot}
+        self.hello: dict[str, Any] = {"do": "hello", "worker": node.name, "boot": boot}
         self.hello |= {"journal": journal, "life": life}
         self.stream: Stream | None = None
         self.greeted = False
