@@ -232,14 +232,7 @@ class Worker:
             gives_up=pair.is_issued,
             limits=link_limits(settings),
         )
-        self.warden = WardenLink(
-            place.folder,
-            identity.boot,
-            row.life,
-            identity.worker,
-            row.journal,
-            self._hear_warden,
-        )
+        self.warden = self._warden_link(identity)
         self.node = Node(
             self._turn(identity, row.epoch),
             cluster=row.cluster,
@@ -274,6 +267,16 @@ class Worker:
         finally:
             self.link.close()
             self.context.destroy(linger=0)
+
+    def _warden_link(self, identity: Identity) -> WardenLink:
+        return WardenLink(
+            self.place.folder,
+            identity.boot,
+            identity.life,
+            identity.worker,
+            identity.journal,
+            self._hear_warden,
+        )
 
     def _turn(self, identity: Identity, epoch: int) -> Turn:
         node = self.settings.node
