@@ -48,7 +48,6 @@ GC_THRESHOLDS = (20_000, 20, 50)
 
 EXIT_OK = 0
 EXIT_SIGNALLED = 143  # told to leave by a signal: a supervisor that is not leaving starts it again
-EXIT_AGAIN = 75  # EX_TEMPFAIL: whoever runs the node begins its next life
 EXIT_BUG = 70  # EX_SOFTWARE: the supervisor starts the node again
 EXIT_AGAIN = 75  # EX_TEMPFAIL: another life at once, or when there is room on the disk
 #: A commit whose answer is lost so often in a row: the disk is failing, and the next start knows.

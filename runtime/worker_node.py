@@ -201,6 +201,7 @@ class Worker:
         groups: tuple[str, ...],
     ) -> None:
         self.home, self.place, self.settings = home, place, settings
+        self.cluster = row.cluster
         self.types: dict[str, TaskType] = offered()
         self.files = FileWork()
         self.pair = pair
@@ -300,7 +301,14 @@ class Worker:
         if self.pair.is_issued:
             return Endpoint(self.pair.address, self.pair.server)
         master = endpoints.read(self.home)
-        return None if master is None else Endpoint(master.worker, master.server_key.encode())
+        if master is None:
+            return None
+        if master.cluster != self.cluster:
+            # We began before it and believed the journal; the database was made anew or restored.
+            log.error("the home has another cluster now=%s was=%s", master.cluster, self.cluster)
+            self.node.leave(EXIT_AGAIN)
+            return None
+        return Endpoint(master.worker, master.server_key.encode())
 
     def _deliver(self, body: bytes) -> None:
         self.node.take_frame(MASTER_PEER, "master", body, _to_worker, WORKER_ROUTES)

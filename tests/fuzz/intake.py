@@ -39,6 +39,9 @@ class Intake:
 
     def __init__(self) -> None:
         self.master = PlayedMaster()
+        counters = self.master.turn.counters
+        assert counters is not None
+        counters.dispatch = 77_777  # w1 may say what is true of its task; no lie hits this number
         self.master.worker()
         self.master.submit(definition(task("a"), task("b", "a")))
         self.posted = 0
