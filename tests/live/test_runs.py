@@ -66,7 +66,8 @@ def test_a_kill_in_mid_run_loses_nothing_and_runs_nothing_twice(
 
 def test_a_running_task_survives_the_kill_of_its_worker(cluster: LiveHome) -> None:
     gate = cluster.folder / "gate"
-    script = f'while [ ! -e "{gate}" ]; do sleep 0.02; done; echo "ended=1" >> "$STENELLA_OUTPUT"'
+    script = f'echo one; while [ ! -e "{gate}" ]; do sleep 0.02; done; echo two\n'
+    script += 'echo "ended=1" >> "$STENELLA_OUTPUT"'
     tasks = [task | {"outputs": ["ended"]} for task in cluster.noting(1, script)]
     number = cluster.json("submit", cluster.definition("long", tasks))["workflow_instance_id"]
     until(lambda: cluster.ledger_lines(), "it runs")
@@ -79,6 +80,7 @@ def test_a_running_task_survives_the_kill_of_its_worker(cluster: LiveHome) -> No
     assert done["state"] == "SUCCESS"
     assert cluster.ledger_lines() == ["t0000"]
     assert done["tasks"][0]["outputs"] == {"ended": "1"}
+    assert cluster.run("logs", f"{number}/t0000") == "one\ntwo\n"
 
 
 def test_a_stop_kills_what_runs_and_leaves_the_rest_undone(cluster: LiveHome) -> None:

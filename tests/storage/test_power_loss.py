@@ -14,7 +14,7 @@ import pytest
 from stenella.protocol.rows import Batch, Counters, DeadLetter, JournalCallback, JournalNode, Row
 from stenella.storage import worker_journal
 from stenella.storage.journal import Journal
-from stenella.storage.worker_journal import WorkerJournal
+from stenella.storage.worker_journal import JournalDamaged, WorkerJournal
 
 from .lossy_disk import Connection, Disk
 
@@ -82,11 +82,15 @@ def master_has(machine: Machine) -> list[int]:
     return there
 
 
-def worker_on(machine: Machine, full: bool) -> Callable[[int], None]:
-    """A worker's commits at one of its levels."""
+def worker_on(
+    machine: Machine, full: bool, synchronous: int | None = None
+) -> Callable[[int], None]:
+    """A worker's commits at one of its levels; ``synchronous``: at none of its own."""
     path = machine.before / "journal.db"
     connection: Any = Connection(path)
     worker_journal._prepare(connection, path, full)
+    if synchronous is not None:
+        connection.execute(f"PRAGMA synchronous = {synchronous}")
     journal = WorkerJournal(connection)
     node = JournalNode(journal="j", cluster="c", life=1, epoch=1)
     journal.commit(Batch(commit_no=0, put={JournalNode: [msgspec.structs.astuple(node)]}))
@@ -144,6 +148,24 @@ def test_this_disk_loses_what_was_never_synced(tmp_path: Path) -> None:
         [(count,)] = journal.connection.execute("SELECT count(*) FROM dead_letter").fetchall()
         journal.close()
         losses += count < machine.acknowledged
+
+    assert losses >= 5
+
+
+@pytest.mark.slow
+def test_this_disk_loses_what_a_worker_never_synced(tmp_path: Path) -> None:
+    """At the level full it loses nothing, below: so it is the sync that keeps it."""
+    losses = 0
+    for seed in range(10):
+        folder = tmp_path / str(seed)
+        folder.mkdir()
+        machine = Machine(folder)
+        machine.live(worker_on(machine, full=True, synchronous=0), cut_at=300)
+        machine.disk.after_cut(machine.after, seed)
+        try:
+            losses += len(worker_has(machine)) < machine.acknowledged
+        except (JournalDamaged, AssertionError):
+            losses += 1  # without a sync not even the order of the writes is kept
 
     assert losses >= 5
 
