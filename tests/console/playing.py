@@ -13,6 +13,7 @@ from stenella.protocol.commands import (
     InstanceRead,
     InstanceWatch,
     KillTask,
+    Refused,
     Stop,
     Submit,
 )
@@ -87,7 +88,12 @@ class Cluster:
                 return [page(request, DEFINITION)]
             case InstanceRead():
                 return [page(request, {**self.instance(), "tasks": self.tasks()})]
-        raise AssertionError(request)
+            case _:
+                text = f"this cluster plays no {type(request).__name__}"
+                refusal = Refused(
+                    request_id=request.request_id, exit_code=6, code="refused", message=text
+                )
+                return [refusal]
 
     def state(self) -> str:
         if self.stopped:
