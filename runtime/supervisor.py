@@ -180,6 +180,7 @@ class Supervisor:
         try:
             child.start(self.lifeline, now_s)
         except OSError as error:  # no process, memory or disk left: it may come back
+            child.started_s = now_s  # an end at once, or it would be tried again without a pause
             child.ended(now_s)
             self.say(f"{child.name} cannot be started: {error}; tried again")
 
