@@ -619,6 +619,8 @@ class EventPersister:
         """All rows are known: verdicts first, so that the Welcome leaves before any request."""
         judge = judging.judge
         del self.judging[judge.worker]
+        # Once per boot: a second listing may be older than what was placed there since.
+        is_first = self.boots.get(judge.worker) != judge.boot
         self.boots[judge.worker] = judge.boot
         listed = [r for r in judge.attempts if r.task_instance_id in self.tasks]
         verdicts = [*judging.verdicts, *(self._verdict(r, judge) for r in listed)]
@@ -627,7 +629,7 @@ class EventPersister:
             row = self.tasks[report.task_instance_id]
             if self._is_its_own(row, report, judge):
                 self._apply_judgement(row, self._judge_listed(row, report, judge), judge, ctx)
-        if judge.judge_missing:
+        if judge.judge_missing and is_first:
             self._judge_missing(judge, ctx)
 
     def _judge_missing(self, judge: Judge, ctx: Context) -> None:

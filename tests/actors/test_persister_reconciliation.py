@@ -153,3 +153,12 @@ def test_each_listed_attempt_of_a_task_gets_its_verdict_also_behind_one_load() -
 
     both = [verdict("fenced"), verdict("fenced", dispatch_id=101)]
     assert told(asked, "registry") == [Verdicts("w1", "b1", both)]
+
+
+def test_what_is_missing_is_judged_once_per_boot() -> None:
+    """A later listing of it may be older than what was placed there since."""
+    ctx = Recorder()
+    made = persister(ctx, task_row(**RUNS))
+    ctx.give(made, judge(report(phase="begun")))
+
+    assert events(ctx.give(made, judge())) == []

@@ -78,7 +78,7 @@ PLANTED = [
     Bug(
         "a stale listing is judged",
         "I15: what was placed since is called lost",
-        in_master(registry=master.JudgesEveryListing),
+        in_master(registry=master.JudgesEveryListing, event_persister=master.JudgesMissingAgain),
         OUT_OF_ORDER | {"task_ms_max": 4_000},
     ),
     Bug(

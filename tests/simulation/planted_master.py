@@ -90,6 +90,14 @@ class PlacesInAnyGroup(Dispatcher):
         return self.workers.setdefault(worker, IgnoresGroups(worker))
 
 
+class JudgesMissingAgain(EventPersister):
+    """Found with a seed: a listing made before a placement was judged after it."""
+
+    def _conclude_judging(self, judging: Any, ctx: Context) -> None:
+        self.boots.pop(judging.judge.worker, None)
+        super()._conclude_judging(judging, ctx)
+
+
 class JudgesEveryListing(Registry):
     def _register(self, register: Any, ctx: Context) -> None:
         known = self.workers.get(register.worker)
