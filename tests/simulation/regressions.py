@@ -122,6 +122,17 @@ class BarsFormerKernels(Known):
         return not barred and super().gives_way_to(register, terms)
 
 
+class BarsWhoIsBack(Registry):
+    """Welcomed after its clone's death it was still of a former kernel, and could not ask again."""
+
+    def _welcome(self, verdicts: Any, ctx: Context) -> None:
+        known = self.workers[verdicts.worker]
+        former = [*known.former_kernels, known.row.kernel_boot]
+        super()._welcome(verdicts, ctx)
+        if known.row.kernel_boot in former[:-1]:
+            known.former_kernels = former
+
+
 class BarsTheOriginal(Registry):
     def _register(self, register: Any, ctx: Context) -> None:
         for known in self.workers.values():
@@ -214,6 +225,12 @@ FOUND = [
         in_worker(executor=StartsWhereverItIs),
         CALM | ASLEEP,
         seed=93,
+    ),
+    Bug(
+        "the original is barred again after its return",
+        "I36",
+        in_master(registry=BarsWhoIsBack),
+        seed=8774,
     ),
     Bug(
         "a boot is judged twice",
