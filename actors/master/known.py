@@ -89,17 +89,17 @@ class Known:
         the same folder if it is the same warden, which then has ended what a lost journal had; in
         a copied folder it is another one.
         """
+        latest = self.asking or self.row
+        if register.boot == latest.boot:
+            return True
+        if (register.journal, register.kernel_boot) == (latest.journal, latest.kernel_boot):
+            return register.life > latest.life  # also of one that is over: a late frame of its own
         if self.is_over:
             return True
         if register.kernel_boot in self.former_kernels:
             # Sent before a reboot that we know of, or by a machine that was replaced and is there
             # again: nobody can tell, so it waits until nothing of the other can run.
-            return self.is_over
-        latest = self.asking or self.row
-        if register.boot == latest.boot:
-            return True
-        if (register.journal, register.kernel_boot) == (latest.journal, latest.kernel_boot):
-            return register.life > latest.life
+            return False
         if self.row.machine and register.machine == terms.machine:
             return not terms.sees(self.row) or (self.late and self._has_the_warden(register))
         return False

@@ -211,8 +211,6 @@ class Registry:
             row.machine = ""  # it says that it may be watched, but not from here
         if row.kernel_boot != known.row.kernel_boot:
             known.former_kernels.append(known.row.kernel_boot)
-            if row.kernel_boot in known.former_kernels:  # it is back, and the present one again
-                known.former_kernels.remove(row.kernel_boot)
         known.row, known.boot, known.peer = row, register.boot, known.asking_peer
         known.late, known.drained, known.draining = False, False, False
         known.slots, known.no_disk = row.slots, False  # its first beat says more

@@ -122,15 +122,14 @@ class BarsFormerKernels(Known):
         return not barred and super().gives_way_to(register, terms)
 
 
-class BarsWhoIsBack(Registry):
-    """Welcomed after its clone's death it was still of a former kernel, and could not ask again."""
+class TakesFormerLives(Registry):
+    """Of a forgotten worker any registration was taken, also one that was long on its way."""
 
-    def _welcome(self, verdicts: Any, ctx: Context) -> None:
-        known = self.workers[verdicts.worker]
-        former = [*known.former_kernels, known.row.kernel_boot]
-        super()._welcome(verdicts, ctx)
-        if known.row.kernel_boot in former[:-1]:
-            known.former_kernels = former
+    def _register(self, register: Any, ctx: Context) -> None:
+        known = self.workers.get(register.worker)
+        if known is not None and known.is_over and known.asking is None:
+            known.row.life = 0
+        super()._register(register, ctx)
 
 
 class BarsTheOriginal(Registry):
@@ -227,10 +226,10 @@ FOUND = [
         seed=93,
     ),
     Bug(
-        "the original is barred again after its return",
-        "I36",
-        in_master(registry=BarsWhoIsBack),
-        seed=8774,
+        "a late frame of a former life after `worker rm`",
+        "§5",
+        in_master(registry=TakesFormerLives),
+        seed=6641,
     ),
     Bug(
         "a boot is judged twice",
