@@ -47,8 +47,10 @@ def test_a_limit_holds_while_the_worker_is_dead(folder: Path) -> None:
 
     next_life = Worker(folder, life=2)
     [record] = next_life.wait("records")["records"]
+    if record["phase"] != "ended":  # it is gone, and its warden has still to look
+        record = next_life.wait("ended", 1)
     next_life.end()
-    assert (record["phase"], record["intent"]) == ("ended", "timeout")
+    assert record["intent"] == "timeout"
 
 
 def test_what_ends_in_time_keeps_its_code(folder: Path) -> None:
