@@ -3,7 +3,6 @@
 import contextlib
 import socket
 import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ import msgspec
 import pytest
 
 from stenella.client.connection import Connection
-from stenella.home import endpoints, keys
+from stenella.home import endpoints
 from stenella.home.layout import open_home
 from stenella.protocol.codec import FRAME_BYTES_MAX, VERSION, CommandDecoder, decode_header
 from stenella.protocol.commands import Refused, ToClient
@@ -103,23 +102,6 @@ def test_a_definition_wrong_in_five_ways_says_all_and_stores_nothing(cluster: Li
     assert {"cycle", "unknown_field", "duplicate_name", "unknown_name", "wrong_type"} <= rules
     assert all(problem["line"] and problem["column"] for problem in error["problems"])
     assert cluster.json("ls") == []
-
-
-@pytest.fixture
-def connection(cluster: LiveHome) -> Iterator[Connection]:
-    """With the right key, for frames that are wrong."""
-    home = open_home(cluster.root)
-    master = endpoints.read(home)
-    assert master is not None
-    pair = keys.client_keys(home)
-    with Connection(
-        master.client,
-        server_key=master.server_key.encode(),
-        public_key=pair.public,
-        secret_key=pair.secret,
-        frame_bytes_max=FRAME_BYTES_MAX,
-    ) as opened:
-        yield opened
 
 
 def test_bad_frames_are_counted_and_harmless(cluster: LiveHome, connection: Connection) -> None:

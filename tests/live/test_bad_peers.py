@@ -3,7 +3,6 @@
 import contextlib
 import sqlite3
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -11,7 +10,7 @@ import pytest
 import zmq
 
 from stenella.client.connection import Connection
-from stenella.home import endpoints, keys
+from stenella.home import endpoints
 from stenella.home.layout import open_home
 from stenella.protocol.codec import FRAME_BYTES_MAX, VERSION
 from stenella.protocol.errors import Unreachable
@@ -22,23 +21,6 @@ pytestmark = [pytest.mark.live, pytest.mark.slow]
 
 GARBAGE = 100_000
 GROWTH_KB_MAX = 20_000
-
-
-@pytest.fixture
-def connection(cluster: LiveHome) -> Iterator[Connection]:
-    """With the right key, for frames that are wrong."""
-    home = open_home(cluster.root)
-    master = endpoints.read(home)
-    assert master is not None
-    pair = keys.client_keys(home)
-    with Connection(
-        master.client,
-        server_key=master.server_key.encode(),
-        public_key=pair.public,
-        secret_key=pair.secret,
-        frame_bytes_max=FRAME_BYTES_MAX,
-    ) as opened:
-        yield opened
 
 
 def resident_kb(pid: int) -> int:
