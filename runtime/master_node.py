@@ -13,7 +13,7 @@ from gevent.threadpool import ThreadPool
 from ..actors.base import Leave, PeerLost, WatchWarden, Withdraw
 from ..actors.master.gateway import AGAIN
 from ..actors.master.liveness import Terms
-from ..actors.roles import MASTER_ROUTES, master_actors, task_owner
+from ..actors.master.role import MASTER_ROUTES, master_actors, task_owner
 from ..actors.suspects import Suspicion, convicted, letter, redeliveries
 from ..actors.turn import Limits, Turn
 from ..home import endpoints, keys, locks

@@ -29,11 +29,11 @@ from ..actors.base import (
     Vitals,
     WardenSaid,
 )
-from ..actors.roles import MASTER_PEER, WORKER_ROUTES, worker_actors
 from ..actors.suspects import CRASHES_MAX, JOURNAL, Suspicion, convicted
 from ..actors.turn import Limits, Turn
 from ..actors.worker.identity import Identity
 from ..actors.worker.log_reader import log_name
+from ..actors.worker.role import MASTER_PEER, WORKER_ROUTES, worker_actors
 from ..home import endpoints, keys, locks, logs
 from ..home.keys import KeyPair
 from ..home.layout import Home, WorkerHome

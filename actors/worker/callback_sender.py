@@ -99,7 +99,7 @@ class CallbackSender:
             ctx.tell("retry_reporter", Unacknowledged(dispatch_id))
 
     def _say(self, fact: Callback, ctx: Context) -> None:
-        assert self.journal_read, "its seq is not known yet: roles.py starts us before the executor"
+        assert self.journal_read, "its seq is not known yet: role.py starts us before the executor"
         outbox = self.outboxes.setdefault(fact.dispatch_id, Outbox())
         outbox.seq = max(outbox.seq + 1, self._least_seq(fact))
         callback = msgspec.structs.replace(fact, seq=outbox.seq)

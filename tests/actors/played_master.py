@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from stenella.actors.base import Loaded, Queried
-from stenella.actors.roles import master_actors
+from stenella.actors.master.role import master_actors
 from stenella.actors.turn import Limits, Load, Perform, Query, Released, Send, Turn
 from stenella.protocol.commands import (
     AttemptReport,

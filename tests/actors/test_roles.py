@@ -4,9 +4,10 @@ from typing import Any, get_args
 
 import pytest
 
-from stenella.actors import roles
 from stenella.actors.base import Actor
+from stenella.actors.master.role import MASTER_ROUTES, master_actors
 from stenella.actors.worker.identity import Identity
+from stenella.actors.worker.role import WORKER_ROUTES, worker_actors
 from stenella.protocol import commands
 
 from .builders import FAILOVER_MAX, TERMS
@@ -28,7 +29,7 @@ IDENTITY = Identity(
 
 
 def master() -> dict[str, Actor]:
-    return roles.master_actors(
+    return master_actors(
         master=1,
         epoch=1,
         endpoint="",
@@ -40,22 +41,22 @@ def master() -> dict[str, Actor]:
 
 
 def worker() -> dict[str, Actor]:
-    return roles.worker_actors(IDENTITY, epoch=0, heartbeat_ms=2_000, kill_grace_ms=10_000)
+    return worker_actors(IDENTITY, epoch=0, heartbeat_ms=2_000, kill_grace_ms=10_000)
 
 
 def test_a_master_routes_exactly_what_workers_and_clients_may_say() -> None:
     accepted = {*get_args(commands.FromWorker), *get_args(commands.FromClient)}
 
-    assert set(roles.MASTER_ROUTES) == accepted
+    assert set(MASTER_ROUTES) == accepted
 
 
 def test_a_worker_routes_exactly_what_its_master_may_say() -> None:
-    assert set(roles.WORKER_ROUTES) == set(get_args(commands.ToWorker))
+    assert set(WORKER_ROUTES) == set(get_args(commands.ToWorker))
 
 
 @pytest.mark.parametrize(
     ("routes", "actors"),
-    [(roles.MASTER_ROUTES, master()), (roles.WORKER_ROUTES, worker())],
+    [(MASTER_ROUTES, master()), (WORKER_ROUTES, worker())],
     ids=["master", "worker"],
 )
 def test_every_route_leads_to_an_actor_of_the_node(

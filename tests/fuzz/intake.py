@@ -12,7 +12,8 @@ from typing import Any, get_args
 import msgspec
 from gevent.threadpool import ThreadPool
 
-from stenella.actors.roles import MASTER_ROUTES, WORKER_ROUTES
+from stenella.actors.master.role import MASTER_ROUTES
+from stenella.actors.worker.role import WORKER_ROUTES
 from stenella.protocol.codec import VERSION, CommandDecoder
 from stenella.protocol.commands import FromClient, FromWorker
 from stenella.runtime.node import Node

@@ -8,8 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from stenella.actors import roles
 from stenella.actors.base import Actor
+from stenella.actors.master.role import master_actors
+from stenella.actors.worker.role import worker_actors
 
 from .options import WEATHER, Options
 from .parts import Parts
@@ -18,7 +19,7 @@ from .parts import Parts
 def swapped(**classes: type[Any]) -> Callable[..., dict[str, Actor]]:
     """A role whose actors of these names become of these classes, state and all."""
     worker = {"membership", "executor", "callback_sender", "retry_reporter", "log_reader"}
-    role = roles.worker_actors if set(classes) <= worker else roles.master_actors
+    role = worker_actors if set(classes) <= worker else master_actors
 
     def actors(*args: Any, **settings: Any) -> dict[str, Actor]:
         made: dict[str, Any] = role(*args, **settings)

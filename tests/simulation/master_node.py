@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from stenella.actors import roles
 from stenella.actors.base import Leave, PeerLost, WardenGone, WatchWarden, Withdraw
-from stenella.actors.roles import MASTER_ROUTES
+from stenella.actors.master.role import MASTER_ROUTES, task_owner
 from stenella.actors.suspects import Suspicion, letter, redeliveries
 from stenella.protocol.codec import CommandDecoder
 from stenella.protocol.commands import FromClient, FromWorker
@@ -80,7 +79,7 @@ class MasterNode(Node):
             suspicion=Suspicion(
                 [suspect.key for suspect in self.suspects],
                 *self.journal.quarantined(),
-                instance_of=roles.task_owner(actors),
+                instance_of=task_owner(actors),
             ),
             redeliver=redeliveries(self.journal.to_redeliver()),
         )

@@ -3,10 +3,11 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from stenella.actors import roles
 from stenella.actors.base import Actor
+from stenella.actors.master.role import master_actors
 from stenella.actors.suspects import Suspect, convicted
 from stenella.actors.turn import Turn
+from stenella.actors.worker.role import worker_actors
 from stenella.actors.worker.warden import Warden
 from stenella.storage.journal import Journal
 
@@ -24,5 +25,5 @@ class Parts:
     journal: type[Journal] = Journal
     convicted: Callable[[list[Suspect]], list[Suspect]] = convicted
     warden: type[Warden] = Warden
-    master_actors: Callable[..., dict[str, Actor]] = roles.master_actors
-    worker_actors: Callable[..., dict[str, Actor]] = roles.worker_actors
+    master_actors: Callable[..., dict[str, Actor]] = master_actors
+    worker_actors: Callable[..., dict[str, Actor]] = worker_actors

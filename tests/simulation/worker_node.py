@@ -20,9 +20,9 @@ from stenella.actors.base import (
     Vitals,
     WardenSaid,
 )
-from stenella.actors.roles import MASTER_PEER, WORKER_ROUTES
 from stenella.actors.suspects import Suspicion
 from stenella.actors.worker.identity import Identity
+from stenella.actors.worker.role import MASTER_PEER, WORKER_ROUTES
 from stenella.protocol.codec import CommandDecoder
 from stenella.protocol.commands import TaskExecuteRequest, ToWorker
 from stenella.protocol.launch import Collection, Launch
