@@ -5,8 +5,9 @@ PYTHON ?= python3
 VENV ?= .venv
 SEEDS ?= 1000
 MINUTES ?= 3
+FILE ?= bench.jsonl
 
-.PHONY: setup check test simulate chaos clean
+.PHONY: setup check test simulate chaos bench clean
 
 setup: $(VENV)/ready  ## a virtual environment with the package as it is here, and the tools
 
@@ -29,6 +30,9 @@ simulate: setup  ## more seeds: make simulate SEEDS=5000
 
 chaos: setup  ## a real cluster that is killed, frozen and cut all the time: make chaos MINUTES=10
 	$(VENV)/bin/python -m tests.chaos --minutes $(MINUTES)
+
+bench: setup  ## all benchmarks, a line of JSON each appended: make bench FILE=today.jsonl
+	$(VENV)/bin/stenella bench all $(FILE)
 
 clean:  ## what builds and tools leave behind; the virtual environment stays
 	rm -rf build dist .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info

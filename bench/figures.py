@@ -1,120 +1,116 @@
-"""The questions: each takes a running cluster and gives one sample of its figure."""
+"""The questions: one table, from which the commands below `stenella bench` are made.
+
+A question that needs its own setup has a file of its own and is a row here.
+"""
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
 
 from . import loads
 from .cluster import Cluster
-
-Parameters = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Bench:
-    """One question. ``sample(cluster, parameters)`` is one run, in ``unit``."""
-
-    name: str
-    question: str
-    unit: str
-    sample: Callable[[Cluster, Parameters], float]
-    parameters: Parameters  # with their defaults
-    limit: str  # the machine's own limit to hold it against
-    higher_is_better: bool = True
+from .question import SLOTS, TYPE, WORKERS, Bench, Figure, Parameter, Parameters, Sample
 
 
-def fanout(cluster: Cluster, parameters: Parameters) -> float:
-    """Tasks per second, from the submit to the last task's end."""
+def fanout(cluster: Cluster, parameters: Parameters) -> Sample:
+    """From the submit to the last task's end."""
     return _rate(cluster, loads.fan(parameters["tasks"], parameters["type"]))
 
 
-def lattice(cluster: Cluster, parameters: Parameters) -> float:
-    """Tasks per second of a side × side lattice: never more ready than the side is long."""
+def spawn(cluster: Cluster, parameters: Parameters) -> Sample:
+    """The same of tasks that are processes."""
+    return _rate(cluster, loads.fan(parameters["tasks"], "shell"))
+
+
+def lattice(cluster: Cluster, parameters: Parameters) -> Sample:
+    """Of a side × side lattice: never more ready than the side is long."""
     return _rate(cluster, loads.lattice(parameters["side"], parameters["type"]))
 
 
-def _rate(cluster: Cluster, definition: loads.Document) -> float:
+def _rate(cluster: Cluster, definition: loads.Document) -> Sample:
     began = time.time()
     document = cluster.finish(definition)
-    return float(len(definition["tasks"]) / (document["end_time"] - began))
+    return {"rate": len(definition["tasks"]) / (document["end_time"] - began)}
 
 
-def chain(cluster: Cluster, parameters: Parameters) -> float:
-    """Milliseconds per task, one after the other."""
+def chain(cluster: Cluster, parameters: Parameters) -> Sample:
+    """From the first task's start to the last one's end, divided by the tasks."""
     tasks = parameters["tasks"]
     document = cluster.finish(loads.chain(tasks, parameters["type"]))
-    return float((document["end_time"] - document["start_time"]) * 1_000 / tasks)
+    return {"hop": (document["end_time"] - document["start_time"]) * 1_000 / tasks}
 
 
-def latency(cluster: Cluster, parameters: Parameters) -> float:
-    """Milliseconds from a program's submit to the begin of the task, by the machine's clock."""
+def latency(cluster: Cluster, parameters: Parameters) -> Sample:
+    """From a program's submit to the begin of the task, by the machine's clock."""
     began = time.time()
     (task,) = cluster.finish(loads.fan(1, parameters["type"]))["tasks"]
-    return float((task["start_time"] - began) * 1_000)
+    return {"begin": (task["start_time"] - began) * 1_000}
 
 
-def workflows(cluster: Cluster, parameters: Parameters) -> float:
-    """Tasks per second of many small workflows, submitted one after the other by one client."""
+def workflows(cluster: Cluster, parameters: Parameters) -> Sample:
+    """Submitted by one client, from the first submit to the last end."""
     definition = loads.fan(parameters["tasks"], parameters["type"])
     began = time.time()
     instances = [cluster.client.submit(definition) for _ in range(parameters["workflows"])]
     ends = [instance.wait()["end_time"] for instance in instances]
-    return float(parameters["workflows"] * parameters["tasks"] / (max(ends) - began))
+    return {"rate": parameters["workflows"] * parameters["tasks"] / (max(ends) - began)}
 
 
-BENCHES = {
-    bench.name: bench
-    for bench in (
-        Bench(
-            "fanout",
-            "how many independent tasks of one workflow a second?",
-            "tasks/s",
-            fanout,
-            {"tasks": 5_000, "type": "noop"},
-            "round_trip_us",
-        ),
-        Bench(
-            "spawn",
-            "how many tasks a second that are a process (shell: true)?",
-            "tasks/s",
-            fanout,
-            {"tasks": 1_000, "type": "shell"},
-            "spawns_per_s",
-        ),
-        Bench(
-            "chain",
-            "how long from one task's end to the next one's?",
-            "ms/task",
-            chain,
-            {"tasks": 200, "type": "noop"},
-            "fdatasync_us",
-            higher_is_better=False,
-        ),
-        Bench(
-            "latency",
-            "how long from a submit to the begin of its first task?",
-            "ms",
-            latency,
-            {"type": "noop"},
-            "fdatasync_us",
-            higher_is_better=False,
-        ),
-        Bench(
-            "lattice",
-            "how many tasks a second where each waits for two?",
-            "tasks/s",
-            lattice,
-            {"side": 50, "type": "noop"},
-            "fdatasync_us",
-        ),
-        Bench(
-            "workflows",
-            "how many tasks a second in many small workflows?",
-            "tasks/s",
-            workflows,
-            {"workflows": 200, "tasks": 10, "type": "noop"},
-            "fdatasync_us",
-        ),
-    )
-}
+TASKS = Parameter("tasks", 5_000, "Tasks of the workflow, all independent.", high=1_000_000)
+IN_A_ROW = Parameter("tasks", 200, "Tasks of the workflow, one after the other.", high=100_000)
+SIDE = Parameter("side", 100, "The lattice has as many tasks as its square.", high=1_000)
+OF_EACH = Parameter("tasks", 10, "Tasks of each.", high=100_000)
+COUNT = Parameter("workflows", 1_000, "Submitted one after the other.", high=100_000)
+
+#: In the order in which `bench all` runs them.
+TABLE: tuple[Bench, ...] = (
+    Bench(
+        name="fanout",
+        question="How many independent tasks of one workflow a second?",
+        figures=(Figure("rate", "tasks/s", "round_trip_us"),),
+        sample=fanout,
+        parameters=(TASKS, TYPE, WORKERS, SLOTS),
+        example="--tasks 1000 --runs 2",
+    ),
+    Bench(
+        name="spawn",
+        question="How many tasks a second that are a process each?",
+        figures=(Figure("rate", "tasks/s", "spawns_per_s"),),
+        sample=spawn,
+        parameters=(TASKS.at(1_000), WORKERS, SLOTS),
+        example="--tasks 100 --runs 2",
+    ),
+    Bench(
+        name="chain",
+        question="How long from one task's end to the next one's?",
+        figures=(Figure("hop", "ms/task", "fdatasync_us", higher_is_better=False),),
+        sample=chain,
+        parameters=(IN_A_ROW, TYPE, WORKERS, SLOTS),
+        example="--tasks 50 --runs 2",
+    ),
+    Bench(
+        name="latency",
+        question="How long from a submit to the begin of its first task?",
+        figures=(Figure("begin", "ms", "fdatasync_us", higher_is_better=False),),
+        sample=latency,
+        parameters=(TYPE, WORKERS, SLOTS),
+        example="--runs 5",
+        runs=51,  # a sample is one submit
+    ),
+    Bench(
+        name="lattice",
+        question="How many tasks a second where each waits for two others?",
+        detail="For its upper and its left neighbour in a lattice.",
+        figures=(Figure("rate", "tasks/s", "fdatasync_us"),),
+        sample=lattice,
+        parameters=(SIDE, TYPE, WORKERS, SLOTS),
+        example="--side 10 --runs 2",
+    ),
+    Bench(
+        name="workflows",
+        question="How many tasks a second in many small workflows?",
+        figures=(Figure("rate", "tasks/s", "fdatasync_us"),),
+        sample=workflows,
+        parameters=(COUNT, OF_EACH, TYPE, WORKERS, SLOTS),
+        example="--workflows 20 --runs 2",
+    ),
+)
+BENCHES = {bench.name: bench for bench in TABLE}

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import zmq
 
+#: What a shell task's process is: the figure of such tasks is held against the same.
+SHELL = ("/bin/bash", "-c", "true")
 SPAWNS = 200  # some 100 ms
 SYNCS = 100  # some 10 ms on an SSD, a second on a disk that turns
 SYNC_BYTES = 4096  # one page, as a small commit writes
@@ -20,15 +22,23 @@ BODY = b"x" * 200  # as a request for a noop
 TRIP_S_MAX = 5.0
 
 
-def limits(folder: Path, argv: tuple[str, ...] = ("/bin/true",)) -> dict[str, float]:
-    """``spawns_per_s`` of ``argv``, ``fdatasync_us`` in ``folder``, ``round_trip_us`` on loopback.
+def limits(folder: Path) -> dict[str, float]:
+    """``spawns_per_s`` of `SHELL`, ``fdatasync_us`` in ``folder``, ``round_trip_us`` on loopback.
 
     Each is the median of its repetitions, but for the first, which is their mean rate.
     """
     return {
-        "spawns_per_s": round(spawns_per_s(argv), 1),
+        "spawns_per_s": round(spawns_per_s(SHELL), 1),
         "fdatasync_us": round(fdatasync_us(folder), 1),
         "round_trip_us": round(round_trip_us(), 1),
+    }
+
+
+def best(one: dict[str, float], other: dict[str, float]) -> dict[str, float]:
+    """Of two measurements, before and after a benchmark, what the machine was able to do."""
+    return {
+        name: (min if name.endswith("_us") else max)(value, other[name])
+        for name, value in one.items()
     }
 
 

@@ -6,8 +6,9 @@ import platform
 import sqlite3
 import statistics
 import subprocess
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,53 +16,52 @@ import zmq
 
 from .. import __version__
 from ..protocol.errors import Usage
-from .cluster import Cluster
-from .figures import Bench, Parameters
-from .limits import limits
+from .limits import best, limits
+from .question import Bench, Figure, Parameters, Sample
 
 Document = dict[str, Any]
-
-#: Where a sample is one submit, there are more of them than where it is thousands of tasks.
-RUNS = {"latency": 51}
-RUNS_DEFAULT = 5
-#: What a shell task's process is, to hold the spawn figure against the same.
-SHELL_ARGV = ("/bin/bash", "-c", "true")
+#: What must be the same of two answers to one question.
+QUESTION = ("bench", "unit", "parameters")
 
 
 def measure(
     bench: Bench,
-    parameters: Parameters,
+    given: Parameters,
     *,
-    workers: int,
-    slots: int,
     runs: int | None = None,
     progress: Callable[[str], None] = lambda text: None,
 ) -> Document:
-    """Run ``bench`` on a fresh cluster: one warm-up, then ``runs`` samples.
+    """Set ``bench`` up with what is ``given`` and defaults: one warm-up, then ``runs`` samples.
 
-    ``{"bench", "unit", "figure", "min", "median", "max", "p99", "runs", "parameters", "limits",
-    "versions", "commit", "machine", "at"}``; the figure is the median.
+    ``{"bench", "unit", "figure", "min", "median", "max", "p99", "runs", "limit", "ratio",
+    "further", "parameters", "limits", "versions", "commit", "machine", "at"}``; the figure is the
+    median, ``ratio`` that of the figure to the machine's ``limit`` in the same unit (None: there
+    is none), and ``further`` has the same of the benchmark's other figures by their names.
     """
-    runs = runs or RUNS.get(bench.name, RUNS_DEFAULT)
-    chosen = {**bench.parameters, **parameters}
-    with Cluster(workers, slots) as cluster:
-        progress(f"{bench.name}: warming up, {workers} workers × {slots} slots")
-        bench.sample(cluster, chosen)
-        samples = []
+    runs = runs or bench.runs
+    parameters = bench.chosen(given)
+    folder = Path(tempfile.gettempdir())  # where the benchmark's home is, too
+    before = limits(folder)
+    with bench.setup(parameters) as prepared:
+        progress(f"{bench.name}: warming up, {told(parameters)}")
+        bench.sample(prepared, parameters)
+        samples: list[Sample] = []
         for number in range(runs):
-            samples.append(bench.sample(cluster, chosen))
-            progress(f"{bench.name}: {number + 1} of {runs}: {samples[-1]:,.2f} {bench.unit}")
-        machine_limits = limits(cluster.home, SHELL_ARGV)
+            samples.append(bench.sample(prepared, parameters))
+            values = " · ".join(
+                f"{samples[-1][figure.name]:,.2f} {figure.unit}" for figure in bench.figures
+            )
+            progress(f"{bench.name}: {number + 1} of {runs}: {values}")
+    machine_limits = best(before, limits(folder))
+    own, *further = (_told_figure(figure, samples, machine_limits) for figure in bench.figures)
     return {
         "bench": bench.name,
-        "unit": bench.unit,
-        "figure": _rounded(statistics.median(samples)),
-        "min": _rounded(min(samples)),
-        "median": _rounded(statistics.median(samples)),
-        "max": _rounded(max(samples)),
-        "p99": _rounded(sorted(samples)[math.ceil(len(samples) * 0.99) - 1]),
-        "runs": [_rounded(sample) for sample in samples],
-        "parameters": {**chosen, "workers": workers, "slots": slots},
+        **own,
+        "further": {
+            figure.name: document
+            for figure, document in zip(bench.figures[1:], further, strict=True)
+        },
+        "parameters": parameters,
         "limits": machine_limits,
         "versions": {
             "stenella": __version__,
@@ -75,19 +75,83 @@ def measure(
     }
 
 
-def compare(before: Document, after: Document) -> Document:
-    """``{"bench", "unit", "ratio", "ratio_min", "ratio_max"}``: after divided by before.
+def told(parameters: Parameters) -> str:
+    """``name=value`` of each."""
+    return " ".join(f"{name}={value}" for name, value in parameters.items())
 
-    The spread is that of the worst and the best pair of runs. Raises `Usage` where the two
-    documents do not answer the same question.
+
+def _told_figure(
+    figure: Figure, samples: Sequence[Sample], machine_limits: dict[str, float]
+) -> Document:
+    values = [sample[figure.name] for sample in samples]
+    median = statistics.median(values)
+    ratio = None
+    if figure.limit is not None:
+        ratio = _rounded(median / in_unit(figure.unit, figure.limit, machine_limits[figure.limit]))
+    return {
+        "unit": figure.unit,
+        "figure": _rounded(median),
+        "min": _rounded(min(values)),
+        "median": _rounded(median),
+        "max": _rounded(max(values)),
+        "p99": _rounded(sorted(values)[math.ceil(len(values) * 0.99) - 1]),
+        "runs": [_rounded(value) for value in values],
+        "limit": figure.limit,
+        "ratio": ratio,
+    }
+
+
+def in_unit(unit: str, name: str, value: float) -> float:
+    """A limit of the machine in a figure's unit: what takes µs is so many a second, or ms."""
+    if unit.endswith("/s"):
+        return 1e6 / value if name.endswith("_us") else value
+    assert unit.startswith("ms"), unit
+    return value / 1e3 if name.endswith("_us") else 1e3 / value
+
+
+def compare(before: Sequence[Document], after: Sequence[Document]) -> list[Document]:
+    """Of each answer ``after`` that has one to the same question ``before``, the newest of both:
+    ``{"bench", "unit", "ratio", "ratio_min", "ratio_max", "further"}``, after divided by before.
+
+    The spread is that of the worst and the best pair of runs. Raises `Usage` where no two
+    documents answer the same question.
     """
-    for name in ("bench", "unit", "parameters"):
-        if before.get(name) != after.get(name):
-            raise Usage(
-                f"these are not comparable: {name} is {before.get(name)} and {after.get(name)}"
-            )
+    former = {_question(document): document for document in before}
+    newest = {_question(document): document for document in after}
+    found = [_ratios(former[key], newest[key]) for key in newest if key in former]
+    if not found:
+        raise Usage(f"these are not comparable: {_difference(before[-1], after[-1])}")
+    return found
+
+
+def _question(document: Document) -> str:
+    return repr([document.get(name) for name in QUESTION])
+
+
+def _difference(before: Document, after: Document) -> str:
+    return "; ".join(
+        f"{name} is {before.get(name)} and {after.get(name)}"
+        for name in QUESTION
+        if before.get(name) != after.get(name)
+    )
+
+
+def _ratios(before: Document, after: Document) -> Document:
+    further = before.get("further", {})
     return {
         "bench": after["bench"],
+        "parameters": after["parameters"],
+        **_ratio(before, after),
+        "further": {
+            name: _ratio(further[name], figure)
+            for name, figure in after.get("further", {}).items()
+            if name in further
+        },
+    }
+
+
+def _ratio(before: Document, after: Document) -> Document:
+    return {
         "unit": after["unit"],
         "ratio": _rounded(after["median"] / before["median"]),
         "ratio_min": _rounded(after["min"] / before["max"]),

@@ -1,8 +1,11 @@
-"""``bench``: how fast it is here, beside what the machine itself can do."""
+"""``bench``: how fast it is here, beside what the machine itself can do.
+
+The commands are made of the table in ``bench/figures.py``, which is imported when one is asked for.
+"""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
@@ -11,10 +14,32 @@ from ..protocol.errors import NotFound, Usage
 from . import pages
 from .options import json_option
 
+if TYPE_CHECKING:
+    from ..bench.question import Bench, Parameter
+
 Document = dict[str, Any]
+Decorator = Callable[[Callable[..., None]], Callable[..., None]]
+
+RUNS_MAX = 1_000
 
 
-@click.group()
+class BenchGroup(click.Group):
+    """A command for each question of the table, and those that are written here."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        from ..bench.figures import BENCHES
+
+        return [*BENCHES, *super().list_commands(ctx)]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        from ..bench.figures import BENCHES
+
+        if cmd_name in BENCHES:
+            return command_of(BENCHES[cmd_name])
+        return super().get_command(ctx, cmd_name)
+
+
+@click.group(cls=BenchGroup)
 def bench() -> None:
     """Measure tasks a second, and the like, on a cluster of its own.
 
@@ -24,138 +49,88 @@ def bench() -> None:
     """
 
 
-runs_option = click.option(
-    "--runs",
-    type=click.IntRange(1, 1_000),
-    help="Samples; else 5, of latency 51. There is one more before, to warm up.",
-)
-workers_option = click.option(
-    "--workers", type=click.IntRange(1, 100), default=2, show_default=True, help="Workers."
-)
-slots_option = click.option(
-    "--slots", type=click.IntRange(1, 10_000), default=16, show_default=True, help="Of each worker."
-)
+def command_of(question: "Bench") -> click.Command:
+    """The command that measures ``question``."""
+
+    def measured(runs: int | None, as_json: bool, **given: Any) -> None:
+        document = _measure(question, given, runs)
+        if as_json:
+            pages.emit(document)
+        else:
+            pages.emit_lines(_lines(document))
+
+    paragraphs = (question.question, question.detail, _example(question))
+    options: list[Decorator] = [*map(_option, question.parameters)]
+    options += [_runs_option(str(question.runs)), json_option]
+    command: Callable[..., None] = measured
+    for option in reversed(options):
+        command = option(command)
+    help_text = "\n\n".join(text for text in paragraphs if text)
+    return click.command(question.name, help=help_text)(command)
 
 
-def sized(default: int, what: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """The option for how large the load is."""
+def _example(question: "Bench") -> str:
+    return f"Example: stenella bench {question.name} {question.example}"
+
+
+def _option(parameter: "Parameter") -> Decorator:
+    kind = (
+        click.Choice(parameter.choices)
+        if parameter.choices
+        else click.IntRange(parameter.low, parameter.high)
+    )
     return click.option(
-        "--tasks", type=click.IntRange(1, 100_000), default=default, show_default=True, help=what
+        f"--{parameter.name.replace('_', '-')}",
+        parameter.name,
+        type=kind,
+        default=parameter.default,
+        show_default=True,
+        help=parameter.help,
     )
 
 
-type_option = click.option(
-    "--type",
-    "task_type",
-    type=click.Choice(("noop", "shell")),
-    default="noop",
-    show_default=True,
-    help="noop: no process, the scheduler alone; shell: the command true.",
-)
+def _runs_option(default: str) -> Decorator:
+    return click.option(
+        "--runs",
+        type=click.IntRange(1, RUNS_MAX),
+        help=f"Samples; else {default}. There is one more before, to warm up.",
+    )
 
 
-@bench.command()
-@sized(5_000, "Tasks of the workflow, all independent.")
-@type_option
-@runs_option
-@workers_option
-@slots_option
+@bench.command("all")
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@_runs_option("as many as each takes")
+@click.option("--small", is_flag=True, help="With the sizes of the examples: does all work?")
 @json_option
-def fanout(tasks: int, task_type: str, **common: Any) -> None:
-    """Independent tasks of one workflow a second.
+def all_of_them(file: Path, runs: int | None, small: bool, as_json: bool) -> None:
+    """Measure everything, one after the other.
 
-    Example: stenella bench fanout --tasks 1000 --runs 2
+    With the default sizes. A line of JSON is appended to FILE as soon as each is measured;
+    `stenella bench compare` takes such files.
+
+    Example: stenella bench all today.jsonl --small --runs 1
     """
-    _measure("fanout", {"tasks": tasks, "type": task_type}, **common)
+    from ..bench.figures import TABLE
+
+    documents = []
+    for question in TABLE:
+        given = _given(question) if small else {}
+        documents.append(_measure(question, given, runs))
+        with file.open("ab") as lines:
+            lines.write(msgspec.json.encode(documents[-1]) + b"\n")
+        if not as_json:
+            pages.emit_lines(_lines(documents[-1])[:-1])
+    if as_json:
+        pages.emit(documents)
+    else:
+        pages.emit_lines([_limits(documents[-1])])
 
 
-@bench.command()
-@sized(1_000, "Tasks of the workflow, all independent.")
-@runs_option
-@workers_option
-@slots_option
-@json_option
-def spawn(tasks: int, **common: Any) -> None:
-    """Tasks a second that are a process each.
-
-    Example: stenella bench spawn --tasks 100 --runs 2
-    """
-    _measure("spawn", {"tasks": tasks}, **common)
-
-
-@bench.command()
-@sized(200, "Tasks of the workflow, one after the other.")
-@type_option
-@runs_option
-@workers_option
-@slots_option
-@json_option
-def chain(tasks: int, task_type: str, **common: Any) -> None:
-    """Milliseconds from one task's end to the next one's.
-
-    Example: stenella bench chain --tasks 50 --runs 2
-    """
-    _measure("chain", {"tasks": tasks, "type": task_type}, **common)
-
-
-@bench.command()
-@type_option
-@runs_option
-@workers_option
-@slots_option
-@json_option
-def latency(task_type: str, **common: Any) -> None:
-    """Milliseconds from a submit to the begin of its first task.
-
-    Example: stenella bench latency --runs 5
-    """
-    _measure("latency", {"type": task_type}, **common)
-
-
-@bench.command()
-@click.option(
-    "--side",
-    type=click.IntRange(1, 300),
-    default=50,
-    show_default=True,
-    help="The lattice has as many tasks as its square.",
-)
-@type_option
-@runs_option
-@workers_option
-@slots_option
-@json_option
-def lattice(side: int, task_type: str, **common: Any) -> None:
-    """Tasks a second where each waits for two others.
-
-    For its upper and its left neighbour in a lattice.
-
-    Example: stenella bench lattice --side 10 --runs 2
-    """
-    _measure("lattice", {"side": side, "type": task_type}, **common)
-
-
-@bench.command()
-@click.option(
-    "--workflows",
-    "count",
-    type=click.IntRange(1, 10_000),
-    default=200,
-    show_default=True,
-    help="Submitted one after the other.",
-)
-@sized(10, "Tasks of each.")
-@type_option
-@runs_option
-@workers_option
-@slots_option
-@json_option
-def workflows(count: int, tasks: int, task_type: str, **common: Any) -> None:
-    """Tasks a second in many small workflows.
-
-    Example: stenella bench workflows --workflows 20 --runs 2
-    """
-    _measure("workflows", {"workflows": count, "tasks": tasks, "type": task_type}, **common)
+def _given(question: "Bench") -> Document:
+    """The parameters of its example."""
+    words = question.example.split()
+    values = command_of(question).make_context(question.name, words).params
+    return {name: value for name, value in values.items() if name not in ("runs", "as_json")}
 
 
 @bench.command()
@@ -163,65 +138,73 @@ def workflows(count: int, tasks: int, task_type: str, **common: Any) -> None:
 @click.argument("after", type=click.Path(path_type=Path))
 @json_option
 def compare(before: Path, after: Path, as_json: bool) -> None:
-    """Divide a result by an earlier one.
+    """Divide results by earlier ones.
 
-    AFTER divided by BEFORE: files of what `stenella bench … --json` printed, of the same benchmark.
+    AFTER divided by BEFORE: files of what `stenella bench … --json` printed, or `stenella bench
+    all` wrote. Compared is what both have of the same benchmark with the same parameters, the
+    newest of each.
 
     Example: stenella bench compare before.json after.json
     """
     from ..bench import report
 
-    result = report.compare(_read(before), _read(after))
+    results = report.compare(_read(before), _read(after))
     if as_json:
-        pages.emit(result)
+        pages.emit(results)
     else:
-        spread = f"[{result['ratio_min']:.2f}-{result['ratio_max']:.2f}]"
-        pages.emit_lines([f"{result['bench']}  × {result['ratio']:.2f}  {spread}"])
+        pages.emit_lines([line for result in results for line in _compared(result)])
 
 
-def _read(path: Path) -> Document:
+def _compared(result: Document) -> list[str]:
+    named = [("", result), *((f" {name}", one) for name, one in result["further"].items())]
+    return [
+        f"{result['bench']}{name}  {figure['unit']} × {figure['ratio']:.2f}"
+        f"  [{figure['ratio_min']:.2f}-{figure['ratio_max']:.2f}]"
+        for name, figure in named
+    ]
+
+
+def _read(path: Path) -> list[Document]:
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Document)
+        lines = path.read_bytes().splitlines()
+        documents = [msgspec.json.decode(line, type=Document) for line in lines if line]
     except OSError as error:
         raise NotFound(f"{path}: {error.strerror}") from error
     except msgspec.MsgspecError as error:
         text = f"{path} is not what `stenella bench … --json` prints: {error}"
         raise Usage(text) from error
+    if not documents:
+        raise Usage(f"{path} is empty")
+    return documents
 
 
-def _measure(
-    name: str,
-    parameters: Document,
-    *,
-    runs: int | None,
-    workers: int,
-    slots: int,
-    as_json: bool,
-) -> None:
+def _measure(question: "Bench", given: Document, runs: int | None) -> Document:
     from ..bench import report
-    from ..bench.figures import BENCHES
 
-    document = report.measure(
-        BENCHES[name],
-        parameters,
-        workers=workers,
-        slots=slots,
-        runs=runs,
-        progress=lambda text: click.echo(text, err=True),
+    return report.measure(
+        question, given, runs=runs, progress=lambda text: click.echo(text, err=True)
     )
-    if as_json:
-        pages.emit(document)
-    else:
-        pages.emit_lines(_lines(document))
 
 
 def _lines(document: Document) -> Sequence[str]:
     chosen = " ".join(f"{name}={value}" for name, value in document["parameters"].items())
-    limits = document["limits"]
+    further = [f"  {name}  {_figure(one)}" for name, one in document["further"].items()]
     return [
-        f"{document['bench']}  {document['median']:,g} {document['unit']}"
-        f"  [{document['min']:,g}-{document['max']:,g}]  {chosen}",
+        f"{document['bench']}  {_figure(document)}  {chosen}",
+        *further,
+        _limits(document),
+    ]
+
+
+def _figure(figure: Document) -> str:
+    ratio = "" if figure["ratio"] is None else f"  {figure['ratio']:.2g} × {figure['limit']}"
+    return f"{figure['median']:,g} {figure['unit']}  [{figure['min']:,g}-{figure['max']:,g}]{ratio}"
+
+
+def _limits(document: Document) -> str:
+    limits = document["limits"]
+    return (
         f"this machine by itself: {limits['spawns_per_s']:,.0f} shells spawned and awaited a second"
         f" · fdatasync {limits['fdatasync_us']:,.0f} µs"
-        f" · ROUTER/DEALER round trip {limits['round_trip_us']:,.0f} µs",
-    ]
+        f" · ROUTER/DEALER round trip {limits['round_trip_us']:,.0f} µs"
+    )

@@ -10,6 +10,7 @@ import pytest
 
 import stenella
 from stenella import cli
+from stenella.bench.figures import BENCHES
 from stenella.home.layout import Home
 
 from .conftest import Call
@@ -31,13 +32,8 @@ def leaves(command: click.Command, *words: str) -> dict[tuple[str, ...], click.C
 
 
 COMMANDS = """
-bench chain
+bench all
 bench compare
-bench fanout
-bench latency
-bench lattice
-bench spawn
-bench workflows
 completion
 config show
 debug bundle
@@ -83,8 +79,10 @@ worker start
 
 
 def test_every_command_of_this_version_is_there() -> None:
+    measured = [f"bench {name}" for name in BENCHES]
+
     assert sorted(" ".join(words) for words in leaves(cli.stenella)) == sorted(
-        COMMANDS.strip().splitlines()
+        [*COMMANDS.strip().splitlines(), *measured]
     )
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from stenella import cli
+from stenella.bench.figures import TABLE
 
 from ..docs.commands_page import helps
 from .home import LiveHome, until
@@ -108,18 +109,28 @@ def test_the_example_of_a_service_starts_one_that_ends_when_it_is_told(
     assert service.returncode in (0, 143)
 
 
-@pytest.mark.parametrize(
-    "example", [one for one in EXAMPLES if is_bench(one) and not one.startswith("bench compare")]
-)
+@pytest.mark.parametrize("example", [f"bench {bench.name} {bench.example}" for bench in TABLE])
 def test_an_example_of_bench_measures_and_two_are_compared(
     home: LiveHome, folder: Path, capfd: pytest.CaptureFixture[str], example: str
 ) -> None:
+    assert example in EXAMPLES
     assert cli.perform([*shlex.split(example), "--json"]) == 0
 
     document = capfd.readouterr().out
     measured = json.loads(document)
-    assert 0 < measured["min"] <= measured["figure"] <= measured["max"]
+    for figure in (measured, *measured["further"].values()):
+        assert figure["min"] <= figure["figure"] <= figure["max"]
     for name in ("before.json", "after.json"):
         (folder / name).write_text(document)
     [compare] = [one for one in EXAMPLES if one.startswith("bench compare")]
     assert cli.perform(shlex.split(compare)) == 0
+
+
+def test_the_example_of_all_benchmarks_writes_a_line_of_each(
+    home: LiveHome, folder: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    [example] = [one for one in EXAMPLES if one.startswith("bench all")]
+    assert cli.perform(shlex.split(example)) == 0
+
+    lines = (folder / shlex.split(example)[2]).read_text().splitlines()
+    assert [json.loads(line)["bench"] for line in lines] == [bench.name for bench in TABLE]
