@@ -3,7 +3,6 @@
 They live as long as the cluster, so nothing is loaded here that the process will not use.
 """
 
-import logging
 import os
 import sys
 import time
@@ -19,12 +18,8 @@ from .options import json_option
 from .starting import ensure_cluster
 
 LOOK_PAUSE_S = 0.05
-EMBEDDED_LINGER_S = 2.0  # without live instance and client: long enough for `run; show; logs`
 WORKERS_S = 5.0  # for workers to register, which takes them some 0.3 s each on a busy machine
-LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s %(message)s"
 
-#: The supervisor's: leave when standard input ends.
-supervised_option = click.option("--supervised", is_flag=True, hidden=True)
 slots_option = click.option(
     "--slots",
     type=click.IntRange(1, 10_000),
@@ -40,9 +35,8 @@ slots_option = click.option(
 )
 @slots_option
 @click.option("--detach", is_flag=True, help="Return when it is ready; it goes on by itself.")
-@click.option("--embedded", is_flag=True, hidden=True)
 @json_option
-def up(workers: int | None, slots: int | None, detach: bool, embedded: bool, as_json: bool) -> int:
+def up(workers: int | None, slots: int | None, detach: bool, as_json: bool) -> int:
     """Start the cluster and keep it up.
 
     Ctrl-C takes it down. Where it is up already this says what is there; more workers or other
@@ -57,14 +51,11 @@ def up(workers: int | None, slots: int | None, detach: bool, embedded: bool, as_
     if workers is None:
         workers = supervisor.remembered_workers(home)
     desired = supervisor.Desired(workers, slots)
-    if embedded:
-        return supervisor.run(home, desired, EMBEDDED_LINGER_S, _say)
     if not supervisor.ask_for(home, desired):
         if not detach:
             return supervisor.run(home, desired, None, _say)
-        arguments = ["--workers", str(workers)]
-        arguments += [] if slots is None else ["--slots", str(slots)]
-        ensure_cluster(home, arguments, lambda _text: None)
+        words = ["supervisor", str(workers), *([] if slots is None else [str(slots)])]
+        ensure_cluster(home, words, lambda _text: None)
     _tell_status(home, workers, as_json)
     return 0
 
@@ -101,9 +92,7 @@ def master() -> None:
 
 
 @master.command("start")
-@supervised_option
-@click.option("--linger", "linger_s", type=float, hidden=True)
-def master_start(supervised: bool, linger_s: float | None) -> int:
+def master_start() -> int:
     """Run the master of this home in the foreground.
 
     For a service supervisor; `stenella up` is simpler.
@@ -113,13 +102,13 @@ def master_start(supervised: bool, linger_s: float | None) -> int:
     home = open_home()
     chosen = settings.load(home)
     from ..runtime import master_node  # gevent and all: only for those who are a node
+    from ..runtime.node import log_to_stderr
 
-    _log_to_stderr()
-    return master_node.run_master(home, chosen, linger_s, supervised=supervised)
+    log_to_stderr()
+    return master_node.run_master(home, chosen)
 
 
 @click.command("start")
-@supervised_option
 @slots_option
 @click.option(
     "--group",
@@ -148,7 +137,6 @@ def master_start(supervised: bool, linger_s: float | None) -> int:
     help="Join the master of another home with a key that `stenella key new worker` made there.",
 )
 def worker_start(
-    supervised: bool,
     slots: int | None,
     groups: tuple[str, ...],
     number: int,
@@ -168,16 +156,10 @@ def worker_start(
     home = open_home()
     chosen = settings.load(home)
     from ..runtime import worker_node
-    from ..runtime.node import EXIT_AGAIN
+    from ..runtime.node import EXIT_AGAIN, log_to_stderr
 
-    _log_to_stderr()
-    code = worker_node.run_worker(
-        home, chosen, number, slots, groups, joins=joins, supervised=supervised
-    )
+    log_to_stderr()
+    code = worker_node.run_worker(home, chosen, number, slots, groups, joins=joins)
     if code == EXIT_AGAIN:  # `worker restart`: the same process, the program anew
         os.execv(sys.executable, [sys.executable, "-P", "-m", "stenella", *sys.argv[1:]])
     return code
-
-
-def _log_to_stderr() -> None:
-    logging.basicConfig(level=logging.INFO, format=LOG_FORMAT)

@@ -35,7 +35,7 @@ from .views import JsonView, make_view, watch_until_end
 
 FAILED_EXIT = 1
 INTERRUPTED_EXIT = 130
-EMBEDDED = ("--embedded",)  # an `up` that leaves when it is idle
+EMBEDDED = ("embedded",)  # a supervisor that leaves when nobody uses the cluster
 STARTS_MAX = 3  # an embedded cluster may leave at the very moment we want to use it
 DEATH_S = 3.0  # without a word while nobody holds the home: its cluster was killed
 LIVE_LISTED_MAX = 50  # instances looked through for what keeps an embedded cluster up

@@ -6,7 +6,6 @@ and what it runs outlives the command that started it.
 
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -21,18 +20,18 @@ LOOK_PAUSE_S = 0.02  # short against the start, and a look costs microseconds
 LAST_LINES = 5  # of its log, in an error
 
 
-def ensure_cluster(home: Home, arguments: Sequence[str], say: Callable[[str], None]) -> bool:
+def ensure_cluster(home: Home, words: Sequence[str], say: Callable[[str], None]) -> bool:
     """Return when a master of this home is ready; whether it was this call that started it.
 
-    ``arguments``: of the `up` to start if there is none. ``say`` is told, once, if there is
-    something to wait for. Raises what the start was refused with, `Unreachable` if it takes longer
-    than 10 s.
+    ``words``: what `runtime/process.py` is to be if there is none. ``say`` is told, once, if there
+    is something to wait for. Raises what the start was refused with, `Unreachable` if it takes
+    longer than 10 s.
     """
     if _is_ready(home):
         return False
     say(f"starting a cluster in {home.root}")
     log = home.run / "supervisor.log"
-    child = None if is_held(home) else _spawn(home, arguments, log)
+    child = None if is_held(home) else _spawn(home, words, log)
     deadline = time.monotonic() + START_S_MAX
     while not _is_ready(home):
         if child is not None and child.poll():
@@ -40,7 +39,7 @@ def ensure_cluster(home: Home, arguments: Sequence[str], say: Callable[[str], No
                 raise _refusal(child.returncode, log)
             child = None  # another one was first
         if child is None and not is_held(home):
-            child = _spawn(home, arguments, log)  # the one that was leaving has left
+            child = _spawn(home, words, log)  # the one that was leaving has left
         if time.monotonic() >= deadline:
             raise Unreachable(
                 f"no cluster was ready in {home.root} within {START_S_MAX:g} s"
@@ -56,12 +55,12 @@ def _is_ready(home: Home) -> bool:
     return master is not None and locks.holder(home.master_lock) == master.pid
 
 
-def _spawn(home: Home, arguments: Sequence[str], log: Path) -> "subprocess.Popen[bytes]":
-    # -P: nothing in the folder we happen to be in may be taken for a library.
-    command = [sys.executable, "-P", "-m", "stenella", "up", *arguments]
+def _spawn(home: Home, words: Sequence[str], log: Path) -> "subprocess.Popen[bytes]":
+    from ..runtime.process import PROGRAM
+
     with log.open("wb") as output:
         return subprocess.Popen(
-            command,
+            [*PROGRAM, *words],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,

@@ -5,11 +5,11 @@ unknown is passed over: a misspelt key is refused with the nearest name.
 """
 
 import difflib
-import importlib.resources
 import os
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -21,6 +21,7 @@ VARIABLE_PREFIX = "STENELLA_"
 #: Between section and key in a variable; other STENELLA_ variables (STENELLA_HOME) have none.
 VARIABLE_SEPARATOR = "__"
 PACKAGED = "packaged conf.toml"
+CONF = Path(__file__).parent.parent / "conf.toml"
 #: In a variable their values stand with commas.
 LISTS = ("worker.groups", "worker.run_as_allowed")
 HINT = "its comment in the packaged conf.toml says what it may be"
@@ -119,8 +120,7 @@ def load(home: Home | None, environ: Mapping[str, str] = os.environ) -> Settings
     `NotAllowed` if the home's file cannot be read.
     """
     reader = _Reader()
-    packaged = importlib.resources.files("stenella").joinpath("conf.toml").read_bytes()
-    reader.toml(PACKAGED, packaged)
+    reader.toml(PACKAGED, CONF.read_bytes())
     if home is not None:
         reader.toml(str(home.conf), _own(home))
     reader.variables(environ)

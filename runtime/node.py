@@ -41,6 +41,7 @@ from .link import LinkLimits
 
 log = logging.getLogger(__name__)
 
+LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s %(message)s"
 #: New objects before the first of the collector's generations is walked; how often that before
 #: the second and the third. What a node keeps (rows, keys, messages) has no cycles, and the default
 #: of 700 cost a master 14 % of a fan-out; cycles come from errors and greenlets, few at a time.
@@ -58,6 +59,11 @@ RETRY_S_MIN, RETRY_S_MAX = 0.02, 1.0
 STOP_S_MAX = 5.0
 #: Bad frames may come in floods; the log gets one line a second, the counters get all.
 BAD_FRAME_LOG_S = 1.0
+
+
+def log_to_stderr() -> None:
+    """A node's log, whoever started it: a supervisor has a file there."""
+    logging.basicConfig(level=logging.INFO, format=LOG_FORMAT)
 
 
 def now_ms() -> int:

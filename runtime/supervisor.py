@@ -19,6 +19,7 @@ import msgspec
 from ..home import endpoints, locks
 from ..home.files import replace
 from ..home.layout import Home
+from .process import PROGRAM
 
 #: Before the next start of a child that ended, by how often it did so in a row (DESIGN section 9).
 PAUSES_S = (0.2, 0.5, 1.0, 2.0, 5.0)
@@ -32,7 +33,6 @@ LOOK_S = 0.02
 LEAVE_S = 10.0
 LOG_BYTES_MAX = 4 * 1024 * 1024  # at a child's start a longer log is begun anew, one old one kept
 
-MASTER = ["master", "start", "--supervised"]
 SIGNALS = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
@@ -71,9 +71,9 @@ def ask_for(home: Home, desired: Desired) -> bool:
 class Child:
     """A process that is to be there."""
 
-    def __init__(self, name: str, arguments: list[str], log: Path) -> None:
+    def __init__(self, name: str, words: list[str], log: Path) -> None:
         self.name = name
-        self.arguments = arguments
+        self.words = words
         self.log = log
         self.pid = 0
         self.started_s = 0.0
@@ -88,7 +88,7 @@ class Child:
         append = os.O_WRONLY | os.O_CREAT | os.O_APPEND
         self.pid = os.posix_spawn(
             sys.executable,
-            [sys.executable, "-P", "-m", "stenella", *self.arguments],
+            [*PROGRAM, *self.words],
             os.environ,
             file_actions=[
                 (os.POSIX_SPAWN_DUP2, lifeline, 0),
@@ -123,9 +123,8 @@ class Supervisor:
         self.home = home
         self.say = say
         self.lifeline, self._lifeline_end = os.pipe()
-        embedded = [] if linger_s is None else ["--linger", f"{linger_s:g}"]
-        arguments = [*MASTER, *embedded]
-        self.children = [Child("master", arguments, home.run / "master.log")]
+        words = ["master"] if linger_s is None else ["master", f"{linger_s:g}"]
+        self.children = [Child("master", words, home.run / "master.log")]
         self.slots: int | None = None
         self.announced = 0  # pid of the master whose endpoints were said
         self.exit_code: int | None = None
@@ -139,8 +138,8 @@ class Supervisor:
         for number in range(have + 1, desired.workers + 1):
             folder = self.home.worker(number)
             folder.create()
-            arguments = ["worker", "start", "--supervised", "--number", str(number)]
-            self.children.append(Child(f"worker {number}", arguments, folder.folder / "worker.log"))
+            words = ["worker", str(number)]
+            self.children.append(Child(f"worker {number}", words, folder.folder / "worker.log"))
         if desired.slots is not None and desired.slots != self.slots:
             self.slots = desired.slots
             for child in self.children[1:]:
@@ -148,8 +147,8 @@ class Supervisor:
                     os.kill(child.pid, signal.SIGTERM)
         for child in self.children[1:]:
             child.refused = False  # whoever asks has mended what it was refused for
-            base = child.arguments[:5]
-            child.arguments = base if self.slots is None else [*base, "--slots", str(self.slots)]
+            base = child.words[:2]
+            child.words = base if self.slots is None else [*base, str(self.slots)]
 
     def run(self) -> int:
         """Supervise until everything has left; the exit code."""
@@ -232,8 +231,8 @@ class Supervisor:
     def _read_desired(self) -> None:
         """Somebody ran `up` here; an embedded cluster becomes one that stays."""
         master = self.children[0]
-        if "--linger" in master.arguments:
-            master.arguments = MASTER
+        if master.words != ["master"]:
+            master.words = ["master"]
             if master.pid:
                 os.kill(master.pid, signal.SIGTERM)
         try:

@@ -64,7 +64,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 #: What console may import inside a function: the bodies of up, master start and worker start.
 LAZILY = {"console": {"bench", "runtime", "tasks"}}
 #: Where an import may stand inside a function, so that a command pays for nothing it does not use.
-LAZY_ROOMS = {"__init__.py", "cli.py", "console"}
+LAZY_ROOMS = {"__init__.py", "cli.py", "console", "runtime/process.py"}
 
 #: The two doors of a process, where whatever went wrong is written down.
 MAY_CATCH_ALL = {"cli.py", "runtime/node.py"}
@@ -346,6 +346,41 @@ def loaded_by(module: str) -> set[str]:
 @pytest.mark.slow
 def test_the_command_line_loads_neither_gevent_nor_a_database_at_start() -> None:
     assert not loaded_by("stenella.cli") & {"gevent", "peewee", "sqlite3", "yaml", "zmq"}
+
+
+#: What a process that sleeps most of its life need not have in its memory; with what it costs
+#: there. gevent, zmq and msgspec bring concurrent.futures, pickle and inspect in any case.
+HEAVY = {
+    *("asyncio", "click", "email", "html", "http", "multiprocessing", "psutil", "rich", "ssl"),
+    *("subprocess", "tempfile", "unittest", "urllib.request", "xml", "yaml"),
+    *("stenella.bench", "stenella.client", "stenella.cli", "stenella.console"),
+}
+DATABASE = {"peewee", "playhouse"}
+NETWORK = {"gevent", "zmq"}
+#: Its task types are found by importlib.metadata, which reads them with email.
+WORKER = (HEAVY - {"email", "tempfile"}) | DATABASE | {"stenella.actors.master"}
+
+
+@pytest.mark.live
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("module", "needless"),
+    [
+        ("stenella.runtime.master_node", HEAVY | {"stenella.tasks", "stenella.actors.worker"}),
+        ("stenella.runtime.worker_node", WORKER),
+        ("stenella.runtime.supervisor", HEAVY | DATABASE | NETWORK | {"logging", "sqlite3"}),
+        ("stenella.runtime.process", HEAVY | DATABASE | NETWORK | {"stenella.storage"}),
+        ("stenella.runtime.warden_main", HEAVY | {"msgspec", "logging", "typing", "dataclasses"}),
+    ],
+)
+def test_a_process_of_a_cluster_loads_only_what_it_is_made_of(
+    module: str, needless: set[str]
+) -> None:
+    program = f"import sys, {module}; print(*sys.modules)"
+    command = [sys.executable, "-P", "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+
+    assert {name for name in done.stdout.split() if allows(needless, name)} == set()
 
 
 @pytest.mark.live

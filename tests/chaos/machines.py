@@ -151,7 +151,7 @@ class Cluster:
     def master_pids(self) -> list[int]:
         """The master's, without its supervisor."""
         home = f"STENELLA_HOME={self.master.root}"
-        return [p.pid for p in processes() if p.carries(home) and "master start" in p.command]
+        return [p.pid for p in processes() if p.carries(home) and "process master" in p.command]
 
     def end(self) -> None:
         """Take everything down, whatever state it is in."""
