@@ -63,6 +63,13 @@ def measure(
         },
         "parameters": parameters,
         "limits": machine_limits,
+        **identity(),
+    }
+
+
+def identity() -> Document:
+    """What was measured, on what, and when: ``{"versions", "commit", "machine", "at"}``."""
+    return {
         "versions": {
             "stenella": __version__,
             "python": platform.python_version(),

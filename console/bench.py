@@ -155,6 +155,65 @@ def compare(before: Path, after: Path, as_json: bool) -> None:
         pages.emit_lines([line for result in results for line in _compared(result)])
 
 
+@bench.command()
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.option(
+    "--minutes",
+    type=click.FloatRange(0.1, 100_000),
+    default=60,
+    show_default=True,
+    help="How long.",
+)
+@click.option(
+    "--workers", type=click.IntRange(1, 100), default=2, show_default=True, help="Workers."
+)
+@click.option(
+    "--slots", type=click.IntRange(1, 10_000), default=16, show_default=True, help="Of each worker."
+)
+@json_option
+def soak(file: Path, minutes: float, workers: int, slots: int, as_json: bool) -> int:
+    """Load a cluster half for long: does anything rise?
+
+    What it can do at most is measured first, for some seconds. Then half of that is submitted at
+    a steady pace, noops and shells, and every ten seconds a line of JSON is appended to FILE: rate,
+    latencies, each process's memory, files and threads, sizes of files. At the end the verdict:
+    slopes per hour with their standard errors, and what was lost or done twice. Ends with 1 if
+    anything was. An hour takes some GB below $TMPDIR meanwhile.
+
+    Example: stenella bench soak soak.jsonl --minutes 0.1
+    """
+    from ..bench import soak as soaking
+
+    verdict = soaking.soak(
+        file,
+        minutes=minutes,
+        workers=workers,
+        slots=slots,
+        progress=lambda text: click.echo(text, err=True),
+    )
+    if as_json:
+        pages.emit(verdict)
+    else:
+        pages.emit_lines(_soaked(verdict))
+    account = verdict["account"]
+    return int(bool(account["lost"] or account["doubled"] or account["tasks_failed"]))
+
+
+def _soaked(verdict: Document) -> list[str]:
+    account = verdict["account"]
+    rising = {**verdict["memory"], **verdict["latency"]}
+    rows = [
+        (name, one["mean"], f"{one['per_h']:+} ± {one['error']}", "" if one["flat"] else "rises")
+        for name, one in rising.items()
+    ]
+    return [
+        f"{verdict['tasks_per_s']:,.0f} tasks/s for {verdict['minutes']} min: "
+        f"{account['tasks']:,} tasks of {account['instances']:,} workflows, "
+        f"{account['tasks_failed']} failed, {account['lost']} lost, {account['doubled']} doubled",
+        *pages.columns(("SERIES", "MEAN", "PER HOUR", ""), rows),
+    ]
+
+
 def _compared(result: Document) -> list[str]:
     named = [("", result), *((f" {name}", one) for name, one in result["further"].items())]
     return [

@@ -43,7 +43,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "runtime/warden_tasks.py": STDLIB | {"actors.worker.warden"},
     "tasks": STDLIB | {"msgspec", "protocol", "workflow"},
     "client": STDLIB | {"home", "msgspec", "protocol", "stenella", "workflow", "yaml", "zmq"},
-    "bench": STDLIB | {"client", "protocol.errors", "stenella", "zmq"},
+    "bench": STDLIB
+    | {"client", "protocol.errors", "protocol.states", "stenella", "storage.read_only", "zmq"},
     "console": STDLIB
     | {
         "client",

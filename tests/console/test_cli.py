@@ -34,6 +34,7 @@ def leaves(command: click.Command, *words: str) -> dict[tuple[str, ...], click.C
 COMMANDS = """
 bench all
 bench compare
+bench soak
 completion
 config show
 debug bundle

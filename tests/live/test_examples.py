@@ -134,3 +134,19 @@ def test_the_example_of_all_benchmarks_writes_a_line_of_each(
 
     lines = (folder / shlex.split(example)[2]).read_text().splitlines()
     assert [json.loads(line)["bench"] for line in lines] == [bench.name for bench in TABLE]
+
+
+def test_the_example_of_a_soak_loses_nothing_and_leaves_its_evidence(
+    home: LiveHome, folder: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    [example] = [one for one in EXAMPLES if one.startswith("bench soak")]
+    assert cli.perform(shlex.split(example)) == 0
+
+    lines = (folder / shlex.split(example)[2]).read_text().splitlines()
+    first, *measured, account, verdict = map(json.loads, lines)
+    assert first["most_per_s"] > 0
+    assert [set(line["processes"]) for line in measured] == [
+        {"supervisor", "master", "worker-1", "worker-2", "warden-1", "warden-2", "soak"}
+    ] * 12
+    assert account["account"]["lost"] == account["account"]["doubled"] == 0
+    assert verdict["verdict"]["account"] == account["account"]

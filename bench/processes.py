@@ -1,0 +1,99 @@
+"""What the processes of a cluster cost, as Linux counts it in ``/proc``: memory, processor, files.
+
+The processes are those that have the home in their environment: its supervisor, master, workers and
+wardens, by these names. A task's own are not counted.
+"""
+
+import os
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+PROC = Path("/proc")
+TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+#: Of a line of ``/proc/PID/stat`` behind the command's closing bracket: utime, stime.
+UTIME, STIME = 11, 12
+KIB = 1_024
+
+
+@dataclass(frozen=True)
+class Memory:
+    """MB. ``pss``: pages that others share count in part; ``own``: neither file nor shared."""
+
+    rss: float
+    pss: float
+    own: float
+
+
+def of_home(home: Path) -> dict[str, int]:
+    """Name → pid: ``supervisor``, ``master``, ``worker-1``…, ``warden-1``…, in this order; wardens
+    and workers that have not begun are missing.
+    """
+    mark = f"STENELLA_HOME={home}".encode()
+    found = {}
+    for folder in PROC.glob("[0-9]*"):
+        with suppress(OSError):  # it has ended meanwhile, or is another user's
+            words = (folder / "cmdline").read_bytes().split(b"\0")
+            if mark in (folder / "environ").read_bytes().split(b"\0"):
+                name = _name(words)
+                if name:
+                    found[name] = int(folder.name)
+    order = ("supervisor", "master", "worker", "warden")
+    return dict(
+        sorted(found.items(), key=lambda item: (order.index(item[0].split("-")[0]), item[0]))
+    )
+
+
+def _name(words: list[bytes]) -> str:
+    """By its command line; empty: another process, as of a task."""
+    if b"stenella.runtime.warden_main" in words:
+        return f"warden-{os.fsdecode(words[-2]).rsplit('/', 1)[-1]}"
+    if b"stenella" not in words:
+        return ""
+    match words[words.index(b"stenella") + 1 :]:
+        case [b"up", *_]:
+            return "supervisor"
+        case [b"master", b"start", *_]:
+            return "master"
+        case [b"worker", b"start", *rest] if b"--number" in rest:
+            return f"worker-{os.fsdecode(rest[rest.index(b'--number') + 1])}"
+    return ""
+
+
+def memory(pid: int) -> Memory:
+    """What it has now. Raises OSError if it has ended."""
+    sizes = dict.fromkeys(("Rss", "Pss", "Anonymous"), 0.0)
+    for line in (PROC / str(pid) / "smaps_rollup").read_text().splitlines()[1:]:
+        name, _, rest = line.partition(":")
+        if name in sizes:
+            sizes[name] = int(rest.split()[0]) * KIB / 1e6
+    return Memory(sizes["Rss"], sizes["Pss"], sizes["Anonymous"])
+
+
+def processor_s(pid: int) -> float:
+    """Seconds of processor time of all its threads, ended ones too, but of no child."""
+    return _processor_s(PROC / str(pid) / "stat")
+
+
+def threads_s(pid: int) -> dict[str, float]:
+    """Seconds of processor time by its living threads: ``{"1234 python": 0.5}``."""
+    found = {}
+    for folder in (PROC / str(pid) / "task").iterdir():
+        with suppress(OSError):
+            name = (folder / "comm").read_text().strip()
+            found[f"{folder.name} {name}"] = _processor_s(folder / "stat")
+    return found
+
+
+def files(pid: int) -> int:
+    """Open descriptors."""
+    return len(os.listdir(PROC / str(pid) / "fd"))
+
+
+def threads(pid: int) -> int:
+    return len(os.listdir(PROC / str(pid) / "task"))
+
+
+def _processor_s(path: Path) -> float:
+    fields = path.read_text().rpartition(")")[2].split()
+    return (int(fields[UTIME]) + int(fields[STIME])) / TICKS_PER_S

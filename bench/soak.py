@@ -1,0 +1,269 @@
+"""Half of what a cluster can do, for long: does memory rise, do latencies, is anything lost?
+
+The evidence is a file of JSON lines: what was run and on what, then the measures of every interval,
+and at the end the verdict, which `verdict` makes of those lines alone.
+"""
+
+import json
+import math
+import os
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from . import loads, processes
+from .cluster import Cluster
+from .limits import limits
+from .pace import Pace
+from .report import identity
+from .soak_rows import Rows
+from .trend import Trend, trend
+
+Document = dict[str, Any]
+
+#: Of what the cluster can do at most.
+SHARE = 0.5
+INTERVAL_S_MAX = 10.0
+#: A short soak has so many intervals, too.
+INTERVALS_MIN = 12
+#: The first part is not judged: heaps, caches and files find their sizes.
+WARM_UP = 1 / 6
+#: How long the maximum is measured, at most, in rounds of so many workflows.
+MOST_S_MAX, ROUND = 20.0, 200
+#: For the last workflows to end.
+END_S_MAX = 60.0
+LOOK_S = 0.02
+#: Less is no leak anybody would meet: 36 MB a month; and no latency anybody would feel.
+MB_PER_H, MS_PER_H = 0.05, 0.5
+WIDTH, SHELLS = 16, 2
+LATENCIES = ("submit_to_start_ms", "ready_to_start_ms")
+
+
+def workflow(ledger: Path) -> loads.Document:
+    """A task, then 16 at once that wait for it, two of them shells, then one that waits for all."""
+    names = [f"t{n}" for n in range(WIDTH)]
+    tasks = [loads.task("begin", "noop")]
+    tasks += [loads.task(name, "noop", depends_on=["begin"]) for name in names[SHELLS:]]
+    script = f"echo $STENELLA_TASK_INSTANCE_ID >> '{ledger}'"
+    tasks += [
+        {"name": name, "type": "shell", "script": script, "depends_on": ["begin"]}
+        for name in names[:SHELLS]
+    ]
+    tasks.append(loads.task("end", "noop", depends_on=names))
+    return {"name": "soak", "tasks": tasks}
+
+
+def soak(
+    file: Path,
+    *,
+    minutes: float,
+    workers: int,
+    slots: int,
+    progress: Callable[[str], None] = lambda text: None,
+) -> Document:
+    """Run for ``minutes``, appending to ``file``; the verdict."""
+    interval_s = min(INTERVAL_S_MAX, minutes * 60 / INTERVALS_MIN)
+    with Cluster(workers, slots) as cluster:
+        ledger = cluster.home / "ledger"
+        definition = workflow(ledger)
+        rows = Rows(cluster.home / "stenella.db")
+        try:
+            most = _most(cluster, definition, rows, min(MOST_S_MAX, minutes * 15))
+            progress(f"at most {most:,.0f} tasks a second; {SHARE:.0%} of it for {minutes:g} min")
+            lines = [
+                {
+                    "soak": {"minutes": minutes, "workers": workers, "slots": slots},
+                    "most_per_s": round(most, 1),
+                    "tasks_per_s": round(most * SHARE, 1),
+                    "interval_s": interval_s,
+                    "limits": limits(cluster.home),
+                    **identity(),
+                }
+            ]
+            _append(file, lines[0])
+            first, ledger_begin = rows.newest_instance(), cluster.home / "ledger-of-the-maximum"
+            ledger.rename(ledger_begin)
+            per_s = most * SHARE / len(definition["tasks"])
+            with Pace(cluster.home, definition, per_s) as pace:
+                observer = Observer(cluster.home, rows, pace)
+                for number in range(round(minutes * 60 / interval_s)):
+                    lines.append(observer.line(number + 1, interval_s))
+                    _append(file, lines[-1])
+                    progress(_told(lines[-1]))
+            _until_idle(rows)
+            account = rows.account(ledger, first) | {
+                "submitted": observer.submitted + len(pace.taken),
+                "refused": observer.refused + len(pace.refused),
+            }
+        finally:
+            rows.close()
+    lines.append({"account": account})
+    _append(file, lines[-1])
+    found = verdict(lines)
+    _append(file, {"verdict": found})
+    return found
+
+
+def _most(cluster: Cluster, definition: loads.Document, rows: Rows, for_s: float) -> float:
+    """Tasks a second at most: the median of rounds, after a first one to warm up."""
+    rates: list[float] = []
+    end_s = time.monotonic() + for_s
+    while len(rates) < 2 or time.monotonic() < end_s:
+        before = rows.newest_instance()
+        with Pace(cluster.home, definition, None, ROUND) as pace:
+            began_ms = time.time() * 1_000
+            pace.join()
+        _until_idle(rows)
+        took_s = (rows.last_end_ms(before) - began_ms) / 1_000
+        rates.append(ROUND * len(definition["tasks"]) / took_s)
+    return statistics.median(rates[1:])
+
+
+def _until_idle(rows: Rows) -> None:
+    end_s = time.monotonic() + END_S_MAX
+    while rows.live() and time.monotonic() < end_s:
+        time.sleep(LOOK_S)
+
+
+class Observer:
+    """Measures of one interval after the other."""
+
+    def __init__(self, home: Path, rows: Rows, pace: Pace) -> None:
+        self.submitted, self.refused = 0, 0  # before the present interval
+        self._home, self._rows, self._pace = home, rows, pace
+        self._pids = processes.of_home(home) | {"soak": os.getpid()}
+        self._processor_s = {name: processes.processor_s(pid) for name, pid in self._pids.items()}
+        self._began_s = self._last_s = time.monotonic()
+        self._seen = self._newest = rows.newest_task()
+        self._due_ms: dict[int, float] = {}  # of submits whose tasks have not been looked at
+
+    def line(self, number: int, interval_s: float) -> Document:
+        """Wait for the end of interval ``number``, from 1, and measure it."""
+        time.sleep(max(0.0, self._began_s + number * interval_s - time.monotonic()))
+        now_s = time.monotonic()
+        took_s, self._last_s = now_s - self._last_s, now_s
+        count = len(self._pace.taken)
+        taken, self._pace.taken[:count] = self._pace.taken[:count], []
+        refused, self._pace.refused = self._pace.refused, []
+        self.submitted += len(taken)
+        self.refused += len(refused)
+        self._due_ms.update((one.workflow_instance_id, one.due_ms) for one in taken)
+        # Tasks of the interval before have ended by now, or are late indeed.
+        before, self._seen, self._newest = self._seen, self._newest, self._rows.newest_task()
+        return {
+            "at": round(time.time(), 3),
+            "after_s": round(now_s - self._began_s, 1),
+            "submits_per_s": round(len(taken) / took_s, 1),
+            "tasks_per_s": round((self._newest - self._seen) / took_s, 1),
+            "refused": refused[:1],
+            "answered_after_ms": _percentiles([one.answered_after_ms for one in taken]),
+            **self._latencies(before, self._seen),
+            "live": self._rows.live(),
+            "processes": {name: self._process(name, took_s) for name in self._pids},
+            "files_mb": self._sizes(),
+            "load": os.getloadavg()[0],
+        }
+
+    def _latencies(self, after: int, last: int) -> Document:
+        first_ms: dict[int, int] = {}
+        waits_ms = []
+        for task in self._rows.begun(after, last):
+            number = task.workflow_instance_id
+            waits_ms.append(task.start_ms - task.ready_ms)
+            first_ms[number] = min(first_ms.get(number, task.start_ms), task.start_ms)
+        begun_ms = [
+            start_ms - self._due_ms.pop(number)
+            for number, start_ms in first_ms.items()
+            if number in self._due_ms
+        ]
+        return {
+            "submit_to_start_ms": _percentiles(begun_ms),
+            "ready_to_start_ms": _percentiles(waits_ms),
+        }
+
+    def _process(self, name: str, took_s: float) -> Document:
+        pid = self._pids[name]
+        memory, processor_s = processes.memory(pid), processes.processor_s(pid)
+        used_s, self._processor_s[name] = processor_s - self._processor_s[name], processor_s
+        return {
+            "rss_mb": round(memory.rss, 2),
+            "pss_mb": round(memory.pss, 2),
+            "own_mb": round(memory.own, 2),
+            "files": processes.files(pid),
+            "threads": processes.threads(pid),
+            "cores": round(used_s / took_s, 3),
+        }
+
+    def _sizes(self) -> dict[str, float]:
+        """Of what grows beside the logs of tasks."""
+        paths = [
+            *self._home.glob("stenella.db*"),
+            *self._home.glob("workers/*/journal.db*"),
+            *self._home.glob("workers/*/warden.log"),
+        ]
+        sizes = {}
+        for path in sorted(paths):
+            name = str(path.relative_to(self._home)).removeprefix("workers/")
+            sizes[name] = round(path.stat().st_size / 1e6, 3)
+        return sizes
+
+
+def verdict(lines: Sequence[Document]) -> Document:
+    """Of the lines of a file: what rises, and what is lost. ``holds``: neither, all went well."""
+    measured = [line for line in lines if "processes" in line]
+    judged = measured[math.ceil(len(measured) * WARM_UP) :]
+    times_s = [line["after_s"] for line in judged]
+    memory, latency = {}, {}
+    for name in judged[0]["processes"]:
+        for kind in ("rss_mb", "own_mb"):
+            found = trend(times_s, [line["processes"][name][kind] for line in judged])
+            memory[f"{name} {kind}"] = _judged(found, MB_PER_H)
+    for name in LATENCIES:
+        known = [line for line in judged if line[name] is not None]
+        found = trend([line["after_s"] for line in known], [line[name]["p99"] for line in known])
+        latency[f"{name} p99"] = _judged(found, MS_PER_H)
+    account = next(line["account"] for line in lines if "account" in line)
+    wrong = ("instances_failed", "tasks_failed", "lost", "doubled", "refused")
+    well = account["submitted"] == account["instances"] and not any(account[k] for k in wrong)
+    flat = all(one["flat"] for one in (*memory.values(), *latency.values()))
+    return {
+        "holds": well and flat,
+        "minutes": round(measured[-1]["after_s"] / 60, 2),
+        "tasks_per_s": statistics.fmean(line["tasks_per_s"] for line in judged),
+        "memory": memory,
+        "latency": latency,
+        "account": account,
+    }
+
+
+def _judged(found: Trend, least: float) -> Document:
+    return {
+        "mean": round(found.mean, 3),
+        "per_h": round(found.per_h, 3),
+        "error": round(found.error, 3),
+        "flat": found.is_flat(least),
+    }
+
+
+def _percentiles(values: Sequence[float]) -> Document | None:
+    if not values:
+        return None
+    ordered = sorted(values)
+    at = {"p50": 0.5, "p99": 0.99, "max": 1.0}
+    return {name: round(ordered[math.ceil(len(ordered) * q) - 1], 2) for name, q in at.items()}
+
+
+def _told(line: Document) -> str:
+    begun = line["submit_to_start_ms"] or {"p50": math.nan, "p99": math.nan}
+    rss = " ".join(f"{name} {one['rss_mb']:.1f}" for name, one in line["processes"].items())
+    return (
+        f"{line['after_s']:,.0f} s: {line['tasks_per_s']:,.0f} tasks/s, start after "
+        f"{begun['p50']:.1f} ms, p99 {begun['p99']:.1f} ms; MB: {rss}"
+    )
+
+
+def _append(file: Path, line: Document) -> None:
+    with file.open("a") as lines:
+        lines.write(json.dumps(line) + "\n")

@@ -1,0 +1,83 @@
+"""The verdict of a soak is made of its evidence alone."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stenella.bench.soak import verdict, workflow
+from stenella.workflow.findings import Findings
+from stenella.workflow.validation import validate
+
+WELL = {
+    "instances": 100,
+    "instances_failed": 0,
+    "tasks": 1_800,
+    "tasks_failed": 0,
+    "lost": 0,
+    "doubled": 0,
+    "submitted": 100,
+    "refused": 0,
+}
+
+
+def evidence(leak_mb: float = 0.0, slower_ms: float = 0.0, **account: int) -> list[dict[str, Any]]:
+    """An hour; what ``leak_mb`` and ``slower_ms`` add with each of its 360 lines."""
+    lines: list[dict[str, Any]] = [{"soak": {"minutes": 60}}]
+    for n in range(360):
+        jitter = (n * 7) % 5 / 10
+        latency = {"p50": 4.0, "p99": 9.0 + jitter + slower_ms * n, "max": 20.0}
+        memory = {"rss_mb": 50.0 + leak_mb * n, "own_mb": 30.0 + leak_mb * n}
+        lines.append(
+            {
+                "after_s": 10.0 * (n + 1),
+                "tasks_per_s": 3_000.0,
+                "submit_to_start_ms": latency,
+                "ready_to_start_ms": latency if n else None,
+                "processes": {"master": memory, "worker-1": memory | {"rss_mb": 42.0}},
+            }
+        )
+    return [*lines, {"account": WELL | account}]
+
+
+def test_an_hour_in_which_nothing_rises_holds() -> None:
+    found = verdict(evidence())
+
+    assert found["holds"]
+    assert found["minutes"] == 60.0
+
+
+def test_memory_that_rises_is_told_with_its_slope() -> None:
+    found = verdict(evidence(leak_mb=0.01))
+
+    assert not found["holds"]
+    assert found["memory"]["master rss_mb"]["per_h"] == pytest.approx(3.6, rel=0.01)
+    assert not found["memory"]["master rss_mb"]["flat"]
+    assert found["memory"]["worker-1 rss_mb"]["flat"]
+
+
+def test_latency_that_rises_is_told() -> None:
+    assert not verdict(evidence(slower_ms=0.02))["latency"]["ready_to_start_ms p99"]["flat"]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"lost": 1},
+        {"doubled": 1},
+        {"tasks_failed": 1},
+        {"instances_failed": 1},
+        {"refused": 1},
+        {"submitted": 101},
+    ],
+    ids=lambda wrong: next(iter(wrong)),
+)
+def test_one_task_that_is_lost_doubled_or_refused_is_one_too_many(wrong: dict[str, int]) -> None:
+    assert not verdict(evidence(**wrong))["holds"]
+
+
+def test_the_workflow_of_a_soak_is_sound(tmp_path: Path) -> None:
+    definition = validate(workflow(tmp_path / "ledger"), Findings(), {"noop", "shell"})
+
+    assert definition is not None
+    assert [task.type for task in definition.tasks].count("shell") == 2
