@@ -4,6 +4,7 @@ Every request is repeated with the same request id until it is answered, over co
 restarts of the master too (``requester.py``).
 """
 
+import hashlib
 import os
 from os import PathLike
 from typing import Any
@@ -30,10 +31,26 @@ from ..workflow.parameters import start_params
 from ..workflow.validation import validate
 from .loading import installed_types, load
 from .reads import Reads, new_request_id, succeeded
+from .requester import LIMIT_S
+from .submission import submit
+
+#: Definitions of which only the digest is sent again.
+TAKEN_MAX = 1_000
 
 
 class Client(Reads):
     """Starts and stops workflows; all that `Reads` says holds here too."""
+
+    def __init__(
+        self,
+        home: str | PathLike[str] | None = None,
+        endpoint: str | None = None,
+        *,
+        key: str | PathLike[str] | None = None,
+        limit_s: float = LIMIT_S,
+    ) -> None:
+        super().__init__(home, endpoint, key=key, limit_s=limit_s)
+        self._taken: set[str] = set()  # digests of definitions that the master has
 
     def submit(
         self,
@@ -56,8 +73,9 @@ class Client(Reads):
         given = params or {}
         check_params(checked, given)  # refused here, before anybody is asked
         body = definitions.encode(checked)
+        content = hashlib.sha256(body).hexdigest()
         parts: tuple[bytes, ...] = (
-            body,
+            content.encode(),
             msgspec.json.encode(given, order="sorted"),
             (folder or "").encode(),
         )
@@ -65,12 +83,15 @@ class Client(Reads):
         request = Submit(
             request_id=request_id or new_request_id(),
             digest=digest(b"Submit", *parts),
-            definition=body,
             params=given,
             submit_dir=folder,
             dry_run=dry_run,
         )
-        return self.instance(self._requester.ask(request, Answer).result["workflow_instance_id"])
+        answer = submit(self._requester, request, body, content in self._taken)
+        if len(self._taken) >= TAKEN_MAX:
+            self._taken.clear()
+        self._taken.add(content)
+        return self.instance(answer.result["workflow_instance_id"])
 
     def stop(self, workflow_instance_id: int) -> None:
         """Stop an instance: nothing new starts, what runs is killed. Returns before it has ended.

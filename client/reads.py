@@ -127,13 +127,21 @@ class Reads:
         """``{"workflow", "version", "definition": its canonical JSON}``: the newest version of that
         name; of '', the one of an instance (0: the newest). Raises `NotFound`.
         """
-        request = DefinitionRead(
-            request_id=new_request_id(),
-            workflow=workflow,
-            workflow_instance_id=workflow_instance_id,
-        )
-        page: dict[str, Any] = self._requester.ask(request, InstancePage).page
-        return page
+        text, digest, offset = bytearray(), "", 0
+        while True:
+            request = DefinitionRead(
+                request_id=new_request_id(),
+                workflow=workflow,
+                workflow_instance_id=workflow_instance_id,
+                digest=digest,
+                offset=offset,
+            )
+            page: dict[str, Any] = self._requester.ask(request, InstancePage).page
+            text += page["part"]
+            if page["next_offset"] is None:
+                names = "workflow", "version"
+                return {name: page[name] for name in names} | {"definition": text.decode()}
+            digest, offset = page["digest"], page["next_offset"]
 
     def watch(
         self, workflow_instance_id: int, after: int, wait_s: float, until_end: bool = False

@@ -274,11 +274,28 @@ class Intent(Request, frozen=True):
     digest: Name  # sha256 of the body, by `codec.digest`
 
 
-class Submit(Intent, frozen=True):
-    """Start a workflow. ``definition``: canonical JSON of `workflow.definition`."""
+class DefinitionPart(Request, frozen=True):
+    """A piece of a definition that is too large for one command, to be named by a `Submit` then.
 
-    definition: bytes
-    params: dict[str, Any]
+    Answered with ``{"received": n}``: the bytes that the master has without a gap, ``size`` when it
+    has them all; go on there. It forgets what nobody goes on with or submits.
+    """
+
+    definition_digest: Name  # sha256 of the whole, in hex
+    size: Id  # of the whole
+    offset: Id
+    data: bytes
+
+
+class Submit(Intent, frozen=True):
+    """Start a workflow. ``definition``: canonical JSON of `workflow.definition`; or empty, and then
+    ``definition_digest``, its sha256, names one that the master has: of an earlier submit, or sent
+    by `DefinitionPart`. Refused ``unknown_definition``: it has none of that digest; send it.
+    """
+
+    definition: bytes = b""
+    definition_digest: Name = ""
+    params: dict[str, Any] = {}
     submit_dir: str | None = None
     dry_run: bool = False
 
@@ -346,11 +363,14 @@ class InstanceList(Request, frozen=True):
 class DefinitionRead(Request, frozen=True):
     """The newest version of the workflow of that name; without one, an instance's (0: the newest).
 
-    Answered by `InstancePage`: ``{"workflow", "version", "definition": canonical JSON as text}``.
+    Answered by `InstancePage`: ``{"workflow", "version", "digest", "part": bytes of its canonical
+    JSON from ``offset`` on, "next_offset"}``; what follows is asked for by ``digest``.
     """
 
     workflow: Name = ""
     workflow_instance_id: Id = 0
+    digest: Name = ""
+    offset: Id = 0
 
 
 class InstanceWatch(Request, frozen=True):
@@ -460,6 +480,7 @@ FromWorker = (
 )
 FromClient = (
     Submit
+    | DefinitionPart
     | Stop
     | WorkerOrder
     | KillTask

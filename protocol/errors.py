@@ -80,6 +80,10 @@ class RefusedInState(StenellaError):
     exit_code, code = 6, "refused"
 
 
+#: The code of a refusal: the submit names a definition that the master does not have.
+UNKNOWN_DEFINITION = "unknown_definition"
+
+
 class WaitTimeout(StenellaError):
     """The time the caller gave is over; the work itself goes on."""
 

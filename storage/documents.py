@@ -11,7 +11,7 @@ from .listing import Document, Row, seconds
 from .models import DeadLetter, TaskEvent, TaskInstance, WorkflowInstance, WorkflowVersion
 
 
-class Node(msgspec.Struct):
+class Node(msgspec.Struct, frozen=True, gc=False):
     """What is read of a task in a stored definition."""
 
     name: str
@@ -42,15 +42,26 @@ INSTANCE = (
     WorkflowInstance.attention,
 )
 
-DEFINITION = (WorkflowVersion.name, WorkflowVersion.number, WorkflowVersion.definition)
+VERSION = (WorkflowVersion.name, WorkflowVersion.number, WorkflowVersion.digest)
 
 
-def definition_document(row: Row) -> Document:
-    name, number, definition = row
+def version_document(row: Row, definition: bytes) -> Document:
+    name, number, _ = row
     return {
         "workflow": name,
         "version": number,
-        "definition": bytes(definition).decode(),  # canonical JSON: its digest is of these bytes
+        "definition": definition.decode(),  # canonical JSON: its digest is of these bytes
+    }
+
+
+def part_document(row: Row, part: bytes, next_offset: int | None) -> Document:
+    name, number, digest = row
+    return {
+        "workflow": name,
+        "version": number,
+        "digest": digest,
+        "part": part,
+        "next_offset": next_offset,
     }
 
 

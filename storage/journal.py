@@ -212,7 +212,7 @@ class Journal:
 
         ``intent`` (request id); ``live_instances`` (after id, limit): pairs of an instance that
         is live and not parked, and its definition; ``tasks_of`` (instance, after id, limit);
-        ``task`` (id); ``instance`` (id); ``letter`` (id); ``workers`` ().
+        ``task`` (id); ``instance`` (id); ``letter`` (id); ``workers`` (); ``version`` (digest).
         ``task_named`` (instance, name: looked for among the instance's tasks).
 
         Raises:

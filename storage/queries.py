@@ -21,17 +21,16 @@ from . import read_only
 from .documents import (
     BODY,
     DEAD_LETTER,
-    DEFINITION,
     EVENT,
-    GRAPH,
     INSTANCE,
     TASK,
     Node,
     dead_letter_document,
-    definition_document,
     event_document,
     last_words,
+    part_document,
     task_document,
+    version_document,
     waiting_document,
 )
 from .listing import Document, Row, instance_document
@@ -44,6 +43,7 @@ from .models import (
     WorkflowVersion,
 )
 from .transaction import primary_code, refusal
+from .versions import Versions
 
 #: A person has given up by then, and a snapshot held longer lets the write-ahead log grow.
 TIME_LIMIT_S = 2.0
@@ -51,15 +51,15 @@ TIME_LIMIT_S = 2.0
 #: Steps of SQLite's machine between looks at the clock: about 0.2 ms, and too few looks to cost.
 STEPS_PER_LOOK = 20_000
 
-#: Parsed graphs kept: a watcher asks about the same few instances again and again.
-GRAPHS_MAX = 16
-
 #: Events of one task shown; a task has about three per attempt.
 TRACE_EVENTS_MAX = 10_000
 
 #: Events covered by one answer to a watcher, who then asks for the next.
 CHANGES_MAX = 1_000
 
+
+#: Nodes of one page of an instance: some 50 ms of reading.
+PAGE_NODES_MAX = 2_000
 
 #: Of a page's tasks as JSON: with one more task (1 MiB of outputs at most) it fits one command.
 PAGE_BYTES = 4 * 1024 * 1024
@@ -83,12 +83,12 @@ class Queries:
         self.path = path
         self._time_limit_s = time_limit_s
         self._deadline_s = math.inf
-        self._graphs: dict[str, list[Node]] = {}
+        self._versions = Versions(connection)
         self._answers: dict[str, Callable[..., Any]] = {
             "instance": self.instance,
             "instance_page": self.instance_page,
             "instances": self.instances,
-            "definition": self.definition,
+            "definition_part": self.definition_part,
             "task_by_name": self.task_by_name,
             "trace": self.trace,
             "changes": self.changes,
@@ -128,31 +128,42 @@ class Queries:
             found = self._instance(workflow_instance_id)
             if found is None:
                 return None
-            rows = self._rows(
-                TaskInstance.select(*TASK).where(TaskInstance.workflow_instance_id == found[0])
-            )
-            by_node = {row[0]: task_document(row) for row in rows}
-            nodes = enumerate(self._graph(found[0]))
-            tasks = [by_node.get(place) or waiting_document(node) for place, node in nodes]
+            tasks = self._tasks(found[0], 0, len(self._graph(found[0])))
         return {**instance_document(found), "tasks": tasks}
 
+    def _tasks(self, workflow_instance_id: int, first: int, end: int) -> list[Document]:
+        """Those of the nodes from ``first`` to before ``end``."""
+        rows = self._rows(
+            TaskInstance.select(*TASK).where(
+                TaskInstance.workflow_instance_id == workflow_instance_id,
+                TaskInstance.node >= first,
+                TaskInstance.node < end,
+            )
+        )
+        by_node = {row[0]: task_document(row) for row in rows}
+        nodes = enumerate(self._graph(workflow_instance_id)[first:end], first)
+        return [by_node.get(place) or waiting_document(node) for place, node in nodes]
+
     def instance_page(self, workflow_instance_id: int, from_node: int) -> Document | None:
-        """As much of an instance as fits the wire, its tasks from node ``from_node`` on.
+        """A piece of an instance that fits the wire, its tasks from node ``from_node`` on.
 
         ``instance`` without tasks, ``tasks``, and ``next_node`` to go on from, null at the end.
         """
-        whole = self.instance(workflow_instance_id)
-        if whole is None:
-            return None
-        tasks: list[Document] = whole.pop("tasks")
-        size, node = 0, from_node
-        while node < len(tasks) and size < PAGE_BYTES:
-            size += len(msgspec.json.encode(tasks[node]))
-            node += 1
+        with self._snapshot():
+            found = self._instance(workflow_instance_id)
+            if found is None:
+                return None
+            total = len(self._graph(found[0]))
+            first = min(from_node, total)  # a number from the wire, and a column has 63 bits
+            tasks = self._tasks(found[0], first, min(first + PAGE_NODES_MAX, total))
+        size, count = 0, 0
+        while count < len(tasks) and size < PAGE_BYTES:
+            size += len(msgspec.json.encode(tasks[count]))
+            count += 1
         return {
-            "instance": whole,
-            "tasks": tasks[from_node:node],
-            "next_node": node if node < len(tasks) else None,
+            "instance": instance_document(found),
+            "tasks": tasks[:count],
+            "next_node": first + count if first + count < total else None,
         }
 
     def instances(self, limit: int, before: int = 0) -> list[Document]:
@@ -166,19 +177,22 @@ class Queries:
     def definition(self, workflow: str, workflow_instance_id: int = 0) -> Document | None:
         """The newest version of the workflow of that name; of '', an instance's (0: the newest)."""
         with self._snapshot():
-            query = WorkflowVersion.select(*DEFINITION)
-            if workflow:
-                query = query.where(WorkflowVersion.name == workflow)
-                query = query.order_by(WorkflowVersion.number.desc()).limit(1)
-            else:
-                found = self._instance(workflow_instance_id)
-                if found is None:
-                    return None
-                of_instance = WorkflowInstance.id == found[0]
-                digest = WorkflowInstance.select(WorkflowInstance.version_digest).where(of_instance)
-                query = query.where(WorkflowVersion.digest == digest)
-            rows = self._rows(query)
-        return definition_document(rows[0]) if rows else None
+            row = self._versions.find(workflow, workflow_instance_id)
+            return version_document(row, self._versions.text(row)) if row else None
+
+    def definition_part(
+        self, workflow: str, workflow_instance_id: int, digest: str, offset: int
+    ) -> Document | None:
+        """As much of a definition as fits the wire, from byte ``offset`` on; its first part says by
+        which digest the others are to be asked for, lest a newer version is gone on with.
+        ``next_offset``: null at the end.
+        """
+        with self._snapshot():
+            row = self._versions.find(workflow, workflow_instance_id, digest)
+            if row is None:
+                return None
+            part = self._versions.text(row, offset, PAGE_BYTES)
+        return part_document(row, part, offset + PAGE_BYTES if len(part) == PAGE_BYTES else None)
 
     def workflow_names(self, limit: int) -> list[str]:
         """At most ``limit`` names of registered workflows, sorted."""
@@ -361,20 +375,7 @@ class Queries:
 
     def _graph(self, workflow_instance_id: int) -> list[Node]:
         """The nodes of an instance's version, in graph order."""
-        of_instance = WorkflowInstance.id == workflow_instance_id
-        [(digest,)] = self._rows(
-            WorkflowInstance.select(WorkflowInstance.version_digest).where(of_instance)
-        )
-        if digest not in self._graphs:
-            [(definition,)] = self._rows(
-                WorkflowVersion.select(WorkflowVersion.definition).where(
-                    WorkflowVersion.digest == digest
-                )
-            )
-            if len(self._graphs) == GRAPHS_MAX:
-                del self._graphs[next(iter(self._graphs))]  # the oldest
-            self._graphs[digest] = GRAPH.decode(definition).tasks
-        return self._graphs[digest]
+        return self._versions.nodes(workflow_instance_id)
 
     def _counts(self, workflow_instance_id: int) -> dict[str, int]:
         rows = self._rows(

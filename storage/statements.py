@@ -137,5 +137,6 @@ LOAD = {
         TaskInstanceRow, "WHERE workflow_instance_id = ? AND id > ? ORDER BY id LIMIT ?"
     ),
     "workers": select(WorkerRow, "ORDER BY id"),
+    "version": select(WorkflowVersion, "WHERE digest = ?"),
 }
 DEFINITION = "SELECT definition FROM workflow_version WHERE digest = ?"

@@ -13,8 +13,9 @@ from ..protocol.codec import UNDECODABLE
 from ..protocol.errors import DefinitionRefused, Problem
 from ..protocol.states import Priority
 
-#: Of the canonical form: with its envelope it must fit into one command (protocol/codec.py).
-DEFINITION_BYTES_MAX = 1024 * 1024
+#: Of the canonical form: 300 bytes for each of the most tasks. A larger one than a command takes
+#: travels in parts (`DefinitionPart`).
+DEFINITION_BYTES_MAX = 32 * 1024 * 1024
 #: Of one script; larger ones are files, not definitions (reliability.md, B5).
 SCRIPT_BYTES_MAX = 1024 * 1024
 #: What the master's memory is planned for (DESIGN section 10).

@@ -15,6 +15,7 @@ from ...protocol.commands import (
     Answer,
     DebugReply,
     DebugRequest,
+    DefinitionPart,
     DefinitionRead,
     ExplainRead,
     InstanceChanged,
@@ -62,6 +63,7 @@ from .messages import (
     TellStuck,
     Unpark,
 )
+from .uploads import Uploads
 
 #: People's eyes: a watch is answered at most that often (DESIGN section 5).
 WATCH_MS_MIN = 100
@@ -90,6 +92,7 @@ Inbox = (
     | Loaded
     | Queried
     | Submit
+    | DefinitionPart
     | Stop
     | WorkerOrder
     | KillTask
@@ -147,7 +150,7 @@ class Open:
 
 
 class Gateway:
-    """Owns the open requests."""
+    """Owns the open requests, and the definitions that are being sent."""
 
     def __init__(self, master: int, endpoint: str, pid: int, linger_ms: int | None) -> None:
         self.master = master
@@ -157,6 +160,7 @@ class Gateway:
         self.used_ms = 0
         self.live_instances: int | None = None  # not known before the recovery is through
         self.open: dict[str, Open] = {}
+        self.uploads = Uploads()
         self.answered: dict[str, None] = {}  # intents, by request id; the oldest first
         self.letters: dict[int, list[str]] = {}  # being loaded → requests about it
         self.watched: dict[int, int] = {}  # instance → open watches of it
@@ -170,8 +174,8 @@ class Gateway:
         self.looked_ms = 0
 
     def held(self) -> int:
-        """Requests without an answer."""
-        return len(self.open)
+        """Requests without an answer, definitions without a submit."""
+        return len(self.open) + len(self.uploads)
 
     def receive(self, message: Inbox, ctx: Context) -> None:
         """See the module's docstring."""
@@ -184,6 +188,8 @@ class Gateway:
                 self._watch_use(ctx)
             case Submit() | Stop() | KillTask() | WorkerOrder() | LetterRetry() | LetterDrop():
                 self._take_intent(message, ctx)
+            case DefinitionPart():
+                self._take_part(message, ctx)
             case Redelivered():
                 ctx.delete(DeadLetter, message.letter)
                 self.receive(message.command, ctx)  # type: ignore[arg-type]
@@ -233,6 +239,8 @@ class Gateway:
                     self.ended[message.workflow_instance_id] = True
             case OnDisk():
                 self._look_again(message.about, ctx)
+            case Timer(name="parts"):
+                self.uploads.forget_old(ctx)
             case Timer(name="debug"):
                 self._look_at_debug(ctx)
             case Timer():
@@ -286,9 +294,11 @@ class Gateway:
         order: StartWorkflow | StopWorkflow | KillNamed | OrderWorker
         match request:
             case Submit():
+                digest = request.definition_digest
                 order = StartWorkflow(
                     request_id,
-                    request.definition,
+                    request.definition or self.uploads.take(digest),
+                    digest,
                     request.params,
                     request.submit_dir,
                     request.dry_run,
@@ -305,6 +315,24 @@ class Gateway:
                 to = "registry"
                 order = OrderWorker(request_id, request.worker, request.order, request.slots)
         ctx.tell(to, order)
+
+    def _take_part(self, part: DefinitionPart, ctx: Context) -> None:
+        """Answered at once, and again if it comes again: what is kept here is not on disk."""
+        if self.leaving_idle:
+            return
+        if self.shutting_down:
+            self._refuse_now(part, "shutting_down", "the cluster is going down", ctx)
+            return
+        self.used_ms = ctx.now_ms
+        received = self.uploads.receive(part, ctx)
+        if isinstance(received, int):
+            answer = Answer(request_id=part.request_id, result={"received": received})
+            ctx.send(ctx.peer, answer)
+            return
+        exit_code, code, text = received
+        request_id = part.request_id
+        refusal = Refused(request_id=request_id, exit_code=exit_code, code=code, message=text)
+        ctx.send(ctx.peer, refusal)
 
     def _take_letter(self, loaded: Loaded, ctx: Context) -> None:
         """What a person wants done with a dead letter."""
@@ -385,7 +413,8 @@ class Gateway:
                 ctx.query("instances", request_id, limit, request.before)
             case DefinitionRead():
                 number = request.workflow_instance_id
-                ctx.query("definition", request_id, request.workflow, number)
+                place = request.digest, request.offset
+                ctx.query("definition_part", request_id, request.workflow, number, *place)
             case InstanceWatch():
                 opened.until_ms = ctx.now_ms + min(request.wait_ms, WATCH_WAIT_MS_MAX)
                 number = request.workflow_instance_id
@@ -754,7 +783,7 @@ def _asks(request: Any, query: str) -> bool:
         case InstanceList():
             return query == "instances"
         case DefinitionRead():
-            return query == "definition"
+            return query == "definition_part"
         case LogRead():
             return query == "log_place"
         case _:

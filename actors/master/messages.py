@@ -31,10 +31,13 @@ class Message(msgspec.Struct, frozen=True):
 
 
 class StartWorkflow(Message, frozen=True):
-    """gateway → workflow_executor: make an instance."""
+    """gateway → workflow_executor: make an instance of ``definition``; where that is empty, of the
+    stored one with the ``definition_digest``.
+    """
 
     request_id: str
     definition: bytes
+    definition_digest: str
     params: dict[str, Any]
     submit_dir: str | None
     dry_run: bool = False

@@ -28,6 +28,7 @@ MASTER_ROUTES: dict[type[commands.Command], str] = {
     commands.DebugReply: "gateway",
     commands.Refused: "gateway",
     commands.Submit: "gateway",
+    commands.DefinitionPart: "gateway",
     commands.Stop: "gateway",
     commands.WorkerOrder: "gateway",
     commands.KillTask: "gateway",

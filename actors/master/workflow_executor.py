@@ -16,7 +16,7 @@ from weakref import WeakValueDictionary
 
 import msgspec
 
-from ...protocol.errors import DefinitionRefused, Usage
+from ...protocol.errors import UNKNOWN_DEFINITION, DefinitionRefused, Usage
 from ...protocol.reasons import NEVER_RETRIED
 from ...protocol.rows import TaskInstanceRow, WorkflowInstanceRow, WorkflowVersion
 from ...protocol.states import (
@@ -65,6 +65,8 @@ SLICE = 500
 #: Rows read at once while recovering.
 RECOVER_INSTANCES = 50
 RECOVER_TASKS = 1_000
+#: Of versions that are kept at hand: about 1 kB a node.
+RECENT_NODES_MAX = 10_000
 
 T, W = TaskState, WorkflowState
 
@@ -148,6 +150,9 @@ class WorkflowExecutor:
         self.epoch = epoch
         self.live: dict[int, Live] = {}
         self.versions: WeakValueDictionary[str, Version] = WeakValueDictionary()  # by digest
+        self.recent: dict[str, Version] = {}  # kept without an instance; the oldest use first
+        self.recent_nodes = 0
+        self.starts: dict[str, list[StartWorkflow]] = {}  # by the digest that is being loaded
         self.stops: dict[int, list[str]] = {}  # instance being loaded → request ids of stops
         self.kills: dict[tuple[int, str], list[str]] = {}  # the same of kills, by instance and task
         self.unparks: dict[int, list[str]] = {}  # the same of those who let it go on
@@ -168,6 +173,8 @@ class WorkflowExecutor:
                 self._recover_instances(message, ctx)
             case Loaded(name="tasks_of"):
                 self._recover_tasks(message, ctx)
+            case Loaded(name="version"):
+                self._start_stored(message, ctx)
             case Loaded(name="task_named"):
                 self._refuse_kills(message, ctx)
             case Loaded():
@@ -211,33 +218,84 @@ class WorkflowExecutor:
     # --- start and stop -------------------------------------------------------------------------
 
     def _start(self, start: StartWorkflow, ctx: Context) -> None:
+        """Of what came with it, or of a version that is known or stored."""
+        if start.definition:
+            digest = hashlib.sha256(start.definition).hexdigest()
+            version = self.versions.get(digest)
+            if version is None:
+                self._start_new(start, digest, ctx)
+                return
+        else:
+            version = self.versions.get(start.definition_digest)
+            if version is None:
+                waiting = self.starts.setdefault(start.definition_digest, [])
+                waiting.append(start)
+                if len(waiting) == 1:
+                    ctx.load("version", start.definition_digest)
+                return
+        self._begin(start, version, ctx)
+
+    def _start_new(self, start: StartWorkflow, digest: str, ctx: Context) -> None:
+        """Judged and stored; one that is refused leaves nothing."""
         try:
-            version = self._version(hashlib.sha256(start.definition).hexdigest(), start.definition)
+            version = Version(digest, start.definition)
             problems = check(version.definition)
             if problems:
                 raise DefinitionRefused(problems[0].message, tuple(problems))
-            params = start_params(version.definition, start.params)
-        except (DefinitionRefused, Usage) as error:
-            ctx.tell(
-                "gateway",
-                NotDone(
-                    start.request_id,
-                    error.exit_code,
-                    error.code,
-                    error.message,
-                    list(error.problems),
-                ),
-            )
+        except DefinitionRefused as error:
+            self._refuse_start(start, error, ctx)
             return
-        name = version.definition.name
+        if not self._begin(start, version, ctx):
+            return
+        self.versions[digest] = version
         ctx.append(
             WorkflowVersion(
-                digest=version.digest,
-                name=name,
+                digest=digest,
+                name=version.definition.name,
                 definition=start.definition,
                 created_at=ctx.wall_ms,
             )
         )
+
+    def _start_stored(self, loaded: Loaded, ctx: Context) -> None:
+        """What is stored was judged before."""
+        digest = loaded.key[0]
+        for start in self.starts.pop(digest, []):
+            if loaded.rows:
+                self._begin(start, self._version(digest, loaded.rows[0].definition), ctx)
+            else:
+                text = f"the master has no definition with the digest {digest[:16]}…; send it"
+                refusal = NotDone(start.request_id, 6, UNKNOWN_DEFINITION, text)
+                ctx.tell("gateway", refusal)
+
+    def _refuse_start(
+        self, start: StartWorkflow, error: DefinitionRefused | Usage, ctx: Context
+    ) -> None:
+        problems = list(error.problems)
+        refusal = NotDone(start.request_id, error.exit_code, error.code, error.message, problems)
+        ctx.tell("gateway", refusal)
+
+    def _keep(self, version: Version) -> None:
+        """At hand for the next submit of it, also when its instances have ended."""
+        nodes = len(version.graph.names)
+        if nodes > RECENT_NODES_MAX // 4:
+            return
+        if self.recent.pop(version.digest, None) is None:
+            self.recent_nodes += nodes
+        self.recent[version.digest] = version
+        while self.recent_nodes > RECENT_NODES_MAX:
+            oldest = self.recent.pop(next(iter(self.recent)))
+            self.recent_nodes -= len(oldest.graph.names)
+
+    def _begin(self, start: StartWorkflow, version: Version, ctx: Context) -> bool:
+        """An instance of it; False: it was refused for its parameters."""
+        try:
+            params = start_params(version.definition, start.params)
+        except Usage as error:
+            self._refuse_start(start, error, ctx)
+            return False
+        self._keep(version)
+        name = version.definition.name
         row = WorkflowInstanceRow(
             id=ctx.new_id("workflow_instance"),
             name=name,
@@ -263,6 +321,7 @@ class WorkflowExecutor:
         ctx.tell("gateway", LiveInstances(len(self.live)))
         ctx.tell("gateway", Done(start.request_id, {"workflow_instance_id": row.id}))
         self._advance(live, ctx)
+        return True
 
     def _stop(self, stop: StopWorkflow, ctx: Context) -> None:
         live = self.live.get(stop.workflow_instance_id)

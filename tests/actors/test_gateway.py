@@ -85,7 +85,7 @@ def test_an_intent_is_looked_for_before_it_is_carried_out() -> None:
     ctx, made = Recorder(), gateway(Recorder())
     assert ctx.give(made, SUBMIT, CLIENT) == [("load", "intent", "r")]
 
-    start = StartWorkflow("r", b"{}", {"n": 1}, "/x")
+    start = StartWorkflow("r", b"{}", "", {"n": 1}, "/x")
     assert ctx.give(made, NONE) == [("tell", "workflow_executor", start)]
 
 
@@ -214,10 +214,13 @@ TRACE = DebugRequest(request_id="r", kind="trace", task_instance_id=10)
             ("query", "instances", "r", LIST_LIMIT_MAX, 0),
         ),
         (TRACE, ("query", "trace", "r", 10)),
-        (DefinitionRead(request_id="r", workflow="w"), ("query", "definition", "r", "w", 0)),
         (
-            DefinitionRead(request_id="r", workflow_instance_id=7),
-            ("query", "definition", "r", "", 7),
+            DefinitionRead(request_id="r", workflow="w"),
+            ("query", "definition_part", "r", "w", 0, "", 0),
+        ),
+        (
+            DefinitionRead(request_id="r", workflow_instance_id=7, digest="d", offset=9),
+            ("query", "definition_part", "r", "", 7, "d", 9),
         ),
     ],
 )

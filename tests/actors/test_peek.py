@@ -91,6 +91,7 @@ def test_ids_numbers_and_sizes_are_shown() -> None:
             "request_id": "r1",
             "digest": "<1 characters>",
             "definition": "<5 bytes>",
+            "definition_digest": "<0 characters>",
             "params": "<1 entries>",
             "submit_dir": None,
             "dry_run": False,

@@ -362,7 +362,7 @@ def test_a_success_after_a_stop_starts_nothing_more(master: PlayedMaster) -> Non
 def test_a_stop_between_two_slices_ends_the_making_of_rows() -> None:
     ctx, actor = Recorder(), WorkflowExecutor(1, 1)
     body = encode(definition(*(task(f"t{number}") for number in range(SLICE + 1))))
-    asked = ctx.give(actor, StartWorkflow("r", body, {}, None))
+    asked = ctx.give(actor, StartWorkflow("r", body, "", {}, None))
     [rest] = of(asked, "next_turn")
 
     asked = ctx.give(actor, StopWorkflow("s", 1))

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import zmq
 
 from stenella.client.client import Client
 from stenella.home import endpoints
-from stenella.home.layout import Home, open_home
+from stenella.home.layout import Home
 from stenella.protocol.commands import (
     Command,
     FromClient,
@@ -48,30 +48,6 @@ WORKFLOW = {
 FINE: dict[str, list[Any]] = {"masters": [], "workers": []}
 OTHER = {"masters": [{"id": 1, "pid": 2, "endpoint": ""}], "workers": []}
 Open = Callable[[Script], Door]
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Home:
-    return open_home(tmp_path / "home")
-
-
-@pytest.fixture
-def open_door(home: Home) -> Iterator[Open]:
-    doors: list[Door] = []
-
-    def open_one(script: Script) -> Door:
-        doors.append(Door(home, script))
-        return doors[-1]
-
-    yield open_one
-    for door in doors:
-        door.close()
-
-
-@pytest.fixture
-def client(home: Home) -> Iterator[Client]:
-    with Client(home.root, limit_s=20) as client:
-        yield client
 
 
 def test_a_submit_is_answered_with_its_instance(open_door: Open, client: Client) -> None:

@@ -35,7 +35,9 @@ tasks:
 DEFINITION = {
     "workflow": "nightly",
     "version": 1,
-    "definition": encode(load_bytes(WORKFLOW.encode(), "w.yaml")).decode(),
+    "digest": "d",
+    "part": encode(load_bytes(WORKFLOW.encode(), "w.yaml")),
+    "next_offset": None,
 }
 
 

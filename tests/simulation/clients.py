@@ -4,6 +4,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from stenella.protocol.codec import CommandDecoder, decode_header, digest, encode_frames
 from stenella.protocol.commands import (
     Answer,
@@ -31,6 +33,7 @@ from stenella.workflow.definition import Definition
 
 from .network import Link
 from .node import CLUSTER
+from .sending import Sending, content
 from .story import Violation
 from .worker_node import MORE_SLOTS
 from .workflows import PROBE, wide, workflow
@@ -95,22 +98,28 @@ class Client:
         body = definitions.encode(made)
         dry_run = made.name != PROBE and self.world.random.random() < self.world.options.dry
         request = Submit(
-            request_id=self._id("submit"),
+            request_id=self.new_id("submit"),
             digest=digest(b"Submit", body),
-            definition=body,
             params={},
             dry_run=dry_run,
         )
         self.to_submit -= self.to_submit > 0
-        self.ask(request, lambda answer: self._submitted(request, answer))
+        parts = self.world.options.parts
+        if parts and self.world.random.random() < parts:
+            request = msgspec.structs.replace(request, definition_digest=content(body))
+            Sending(self, request, body, partial(self._submitted, request, body)).begin()
+        else:
+            request = msgspec.structs.replace(request, definition=body)
+            self.ask(request, partial(self._submitted, request, body))
 
-    def _submitted(self, request: Submit, answer: Command) -> None:
+    def _submitted(self, request: Submit, body: bytes, answer: Command) -> None:
         if isinstance(answer, Refused) and answer.code == "quarantined" and self.world.poison.met:
             return
         if not isinstance(answer, Answer):
             raise Violation("a sound workflow is taken", f"{answer}")
         number = answer.result["workflow_instance_id"]
         options, random = self.world.options, self.world.random
+        self.world.checkers.rows.is_what_was_sent(number, body)
         self.watch(number, 0)
         if random.random() < options.doubles:
             wait_ms = random.randint(0, 10_000)
@@ -120,7 +129,7 @@ class Client:
         if random.random() < options.stops:
             self.world.after(random.randint(0, 8_000), lambda: self.stop(number))
         if random.random() < options.kills:
-            names = [task.name for task in definitions.decode(request.definition).tasks]
+            names = [task.name for task in definitions.decode(body).tasks]
             for _ in range(random.randint(1, 3)):
                 self._kill_later(number, random.choice([*names, NOBODY]))
 
@@ -137,7 +146,7 @@ class Client:
     def stop(self, number: int) -> None:
         """Stop an instance; it may have ended."""
         body = digest(b"Stop", str(number).encode())
-        request = Stop(request_id=self._id("stop"), digest=body, workflow_instance_id=number)
+        request = Stop(request_id=self.new_id("stop"), digest=body, workflow_instance_id=number)
 
         def judge(answer: Command) -> None:
             allowed = ("refused", "needs_attention") if self.world.poison.met else ("refused",)
@@ -167,7 +176,7 @@ class Client:
         """Until it is carried out, or refused for good."""
         body = digest(b"WorkerOrder", worker.encode(), word.encode(), b"%d" % slots)
         request = WorkerOrder(
-            request_id=self._id("order"), digest=body, worker=worker, order=word, slots=slots
+            request_id=self.new_id("order"), digest=body, worker=worker, order=word, slots=slots
         )
 
         def judge(answer: Command) -> None:
@@ -188,7 +197,7 @@ class Client:
         """Kill a task; it may have ended."""
         body = digest(b"KillTask", str(number).encode(), name.encode())
         request = KillTask(
-            request_id=self._id("kill"), digest=body, workflow_instance_id=number, task=name
+            request_id=self.new_id("kill"), digest=body, workflow_instance_id=number, task=name
         )
 
         def judge(answer: Command) -> None:
@@ -216,7 +225,7 @@ class Client:
 
     def retry_letter(self, number: int) -> None:
         """Take a dead letter again; it may have gone with an earlier one's."""
-        request_id = self._id("letter")
+        request_id = self.new_id("letter")
         body = digest(b"LetterRetry", str(number).encode())
         request = LetterRetry(request_id=request_id, digest=body, letter=number)
 
@@ -230,7 +239,7 @@ class Client:
         """Take the cluster down; its supervisor starts it again."""
         random = self.world.random
         wait_ms, keep = random.choice((0, 3_000)), random.random() < 0.3
-        request = Shutdown(request_id=self._id("down"), wait_ms=wait_ms, keep=keep)
+        request = Shutdown(request_id=self.new_id("down"), wait_ms=wait_ms, keep=keep)
         self._send(request)  # once: repeated, it would take down the next cluster too
 
     def probe(self, slots: int) -> None:
@@ -243,7 +252,7 @@ class Client:
         """Until the instance has ended."""
         wait_ms = self.world.random.choice((1_000, WATCH_MS))
         request = InstanceWatch(
-            request_id=self._id("watch"),
+            request_id=self.new_id("watch"),
             workflow_instance_id=number,
             after=after,
             wait_ms=wait_ms,
@@ -263,12 +272,12 @@ class Client:
 
     def read(self, number: int) -> None:
         """Look at an instance once."""
-        request = InstanceRead(request_id=self._id("read"), workflow_instance_id=number)
+        request = InstanceRead(request_id=self.new_id("read"), workflow_instance_id=number)
         self.ask(request, lambda answer: None)
 
     def explain(self, number: int) -> None:
         """Ask why it has not ended."""
-        request = ExplainRead(request_id=self._id("why"), workflow_instance_id=number)
+        request = ExplainRead(request_id=self.new_id("why"), workflow_instance_id=number)
 
         def judge(answer: Command) -> None:
             if isinstance(answer, Refused) and answer.code == "refused":
@@ -288,20 +297,21 @@ class Client:
             if answer.page["instance"]["state"] != page["instance"]["state"]:
                 raise Violation("I4 terminal is final", f"{answer.page} after {page}")
 
-        read = InstanceRead(request_id=self._id("read"), workflow_instance_id=number)
+        read = InstanceRead(request_id=self.new_id("read"), workflow_instance_id=number)
         self.ask(read, same_end)
-        self.ask(InstanceList(request_id=self._id("list"), limit=5), lambda answer: None)
-        self.ask(StatusRead(request_id=self._id("status")), lambda answer: None)
+        self.ask(InstanceList(request_id=self.new_id("list"), limit=5), lambda answer: None)
+        self.ask(StatusRead(request_id=self.new_id("status")), lambda answer: None)
         if page["tasks"]:
             task = page["tasks"][0]["task_instance_id"]
             log = LogRead(
-                request_id=self._id("log"), task_instance_id=task, attempt=0, offset=0, limit=9
+                request_id=self.new_id("log"), task_instance_id=task, attempt=0, offset=0, limit=9
             )
             self.ask(log, lambda answer: None)
 
     # --- one request until its answer -------------------------------------------------------------
 
-    def _id(self, what: str) -> str:
+    def new_id(self, what: str) -> str:
+        """Of a request."""
         self.numbers += 1
         return f"{self.name}-{what}-{self.numbers}"
 
@@ -345,7 +355,7 @@ class Client:
             lost = len(self.world.present) < len(self.world.workers)
             if answer.code != "worker_away" or not lost:
                 return
-        if isinstance(answer, Answer):
+        if isinstance(answer, Answer) and "received" not in answer.result:
             first = self.answers.setdefault(request_id, answer)
             if first != answer:
                 raise Violation("I10 same id, same answer", f"{first}, then {answer}")

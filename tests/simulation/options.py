@@ -67,6 +67,7 @@ class Options:
     log_bytes_max: int = 0  # of each task's log; 0: wardens do not look at them
     storm_ms: int = 0  # interval: somebody does something to something
     kills: float = 0.0  # of instances in which somebody kills tasks
+    parts: float = 0.0  # of submits whose definition is named, and sent in parts before
     doubles: float = 0.2  # of requests that are sent again although they were answered
     shutdowns: int = 0  # interval
     big: float = 0.0  # of tasks that only workers of group big take
@@ -180,6 +181,7 @@ DRAWN: dict[str, Draw] = {
     "dry": kind(0.3, 0.3),
     "log_bytes_max": kind(0.3, 100_000),
     "doubles": some(0.0, 0.3),
+    "parts": kind(0.4, 0.3, 1.0),
     "shutdowns": kind(0.15, 20_000),
     "limits": kind(0.5, 0.3, 0.8),
     "delays": kind(0.3, 0.2, 0.6),

@@ -26,6 +26,7 @@ from .parts import Parts
 from .planted_crashes import PLANTED_CRASHES
 from .planted_kills import PLANTED_KILLS
 from .planted_leases import PLANTED_LEASES
+from .planted_parts import PLANTED_PARTS
 from .planted_time import PLANTED_TIME
 
 PLANTED = [
@@ -223,4 +224,5 @@ PLANTED = [
     *PLANTED_TIME,
     *PLANTED_LEASES,
     *PLANTED_CRASHES,
+    *PLANTED_PARTS,
 ]

@@ -91,6 +91,13 @@ class Rows:
             self.versions[digest] = decoded, Graph(decoded.tasks)
         return self.versions[digest]
 
+    def is_what_was_sent(self, number: int, body: bytes) -> None:
+        """What an instance runs is the definition of its submit, byte for byte."""
+        sql = "SELECT definition FROM workflow_version WHERE digest = ?"
+        stored = self.read(sql, self.instances[number]["version_digest"])[0]["definition"]
+        if stored != body:
+            raise Violation("what runs is what was sent", f"{stored!r} instead of {body!r}")
+
     def knows_boot(self, boot: str) -> bool:
         """Whether the worker's row is of this life, or of a later one by now."""
         worker, _, life = boot.rpartition("-")[0].rpartition("-")
@@ -362,6 +369,10 @@ class Rows:
     def at_end(self) -> None:
         """Nothing was left out that could run, and nothing that was written has been rewritten."""
         self.limits.at_end()
+        used = "SELECT version_digest FROM workflow_instance"
+        unused = f"SELECT name FROM workflow_version WHERE digest NOT IN ({used})"
+        for version in self.read(unused):
+            raise Violation("a definition is stored with its instance", version["name"])
         for instance in self.instances.values():
             self._check_left_out(instance)
         for (number, attempt), event in self.ends.items():

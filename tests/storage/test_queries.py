@@ -1,16 +1,12 @@
 """People's reads: the documents of DESIGN section 9, from committed rows, in bounded time."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
-from stenella.protocol.rows import DeadLetter, Row
+from stenella.protocol.rows import DeadLetter
 from stenella.protocol.states import Event, TaskState, WorkflowState
-from stenella.storage.journal import Journal
-from stenella.storage.queries import GRAPHS_MAX, Queries
 
-from .rows import WALL_MS, batch, earlier_attempt, event, instance, task, version
+from .rows import WALL_MS, earlier_attempt, event, instance, task, version
+from .store import Store
 
 AT = WALL_MS / 1_000
 WAITING_B: dict[str, object] = {
@@ -40,29 +36,6 @@ UNLIMITED = {
     "warned_at": None,
     "attention": None,
 }
-
-
-class Store:
-    """A journal that is written, and the queries that read it."""
-
-    def __init__(self, journal: Journal, queries: Queries) -> None:
-        self.journal, self.queries = journal, queries
-        self.commits = 0
-
-    def write(self, *rows: Row) -> None:
-        self.commits += 1
-        self.journal.commit(batch(self.commits, *rows))
-
-
-@pytest.fixture(params=["memory", "disk"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    path = None if request.param == "memory" else tmp_path / "s.db"
-    journal = Journal.open(path)
-    journal.start(boot="b", pid=1, wall_ms=WALL_MS, new_cluster="c")
-    queries = Queries.open(path) if path else Queries(journal.connection)
-    yield Store(journal, queries)
-    queries.close()
-    journal.close()
 
 
 def test_an_instance_shows_its_tasks_in_graph_order_with_those_that_wait(store: Store) -> None:
@@ -160,25 +133,6 @@ def test_instances_come_in_pages_newest_first(store: Store) -> None:
         "end_time": None,
         **UNLIMITED,
     }
-
-
-def test_a_definition_is_the_newest_of_its_name_or_that_of_an_instance(store: Store) -> None:
-    store.write(version("d1"), version("d2"), version("d3", "stock", "x"))
-    store.write(instance(1, version_digest="d1"), instance(2, version_digest="d3", name="stock"))
-
-    assert store.queries.definition("sales") == {
-        "workflow": "sales",
-        "version": 2,
-        "definition": version("d2").definition.decode(),
-    }
-    of_first, of_newest = store.queries.definition("", 1), store.queries.definition("", 0)
-    assert of_first is not None
-    assert of_first["version"] == 1
-    assert of_newest is not None
-    assert of_newest["workflow"] == "stock"
-    assert store.queries.definition("sale") is None
-    assert store.queries.definition("", 3) is None
-    assert store.queries.workflow_names(10) == ["sales", "stock"]
 
 
 def test_a_trace_tells_every_event_in_order(store: Store) -> None:
@@ -382,19 +336,3 @@ def test_a_node_asks_by_name(store: Store) -> None:
         ("dead_letters", (5,)),
     ):
         assert store.queries.ask(name, key) == getattr(store.queries, name)(*key)
-
-
-def test_more_versions_than_are_kept_are_read_again(store: Store) -> None:
-    numbers = range(1, GRAPHS_MAX + 3)
-    store.write(
-        *(version(f"d{number}", "many", f"t{number}") for number in numbers),
-        *(instance(number, version_digest=f"d{number}") for number in numbers),
-    )
-
-    names = [
-        document["tasks"][0]["name"]
-        for number in [*numbers, *numbers]
-        if (document := store.queries.instance(number))
-    ]
-
-    assert names == [f"t{number}" for number in [*numbers, *numbers]]

@@ -330,8 +330,9 @@ def test_too_many_tasks_are_refused_before_they_are_compared() -> None:
 
 
 def test_a_definition_above_its_limit_is_refused() -> None:
-    half = DEFINITION_BYTES_MAX // 2
-    tasks = [{"name": f"t{n}", "type": "shell", "script": "x" * half} for n in range(2)]
+    count = DEFINITION_BYTES_MAX // SCRIPT_BYTES_MAX
+    script = "x" * SCRIPT_BYTES_MAX
+    tasks = [{"name": f"t{n}", "type": "shell", "script": script} for n in range(count)]
 
     assert found(workflow(*tasks)) == [("too_large", None, None)]
 
