@@ -12,9 +12,8 @@ from ..workflow.names import quoted
 
 #: A definition has six levels; the rest is room for a clear message about a misplaced value.
 DEPTH_MAX = 32
-#: Keys, items and values after aliases are spread out. A definition of 1 MiB has fewer: its
-#: smallest values take 4 bytes each (`"a",`), and every task two keys besides.
-NODES_MAX = 500_000
+#: Keys, items and values after aliases are spread out: 20 of each of the most tasks.
+NODES_MAX = 2_000_000
 #: Octal digits of 64 bits; the exact bound is a field's matter.
 INTEGER_DIGITS_MAX = 22
 

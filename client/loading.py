@@ -19,8 +19,8 @@ from .script_file import SCRIPT_OPTIONS, ScriptOptions, is_script, read_command,
 from .toml_file import looks_like_toml, read_toml
 from .yaml_file import read_yaml
 
-#: Far above what a definition may be (1 MiB): for comments, indentation and a clear message.
-FILE_BYTES_MAX = 10 * 1024 * 1024
+#: Twice what a definition may be: for comments, indentation and a clear message.
+FILE_BYTES_MAX = 64 * 1024 * 1024
 STDIN = "-"
 NO_OPTIONS = ScriptOptions()
 READERS = {"json": read_json, "toml": read_toml, "yaml": read_yaml}
