@@ -24,7 +24,7 @@ Document = dict[str, Any]
 def result(home: Home | None, document: Document, shape: Shape | None) -> list[str]:
     """Lines; ``shape``: the graph, if one knows it."""
     all_tasks, number = document["tasks"], document["workflow_instance_id"]
-    last_tasks = () if shape is None else shape.last_tasks()
+    last_tasks = frozenset(() if shape is None else shape.last_tasks())
     chart = timeline(document, shape, chart_width(), time.time(), ascii_only=is_ascii_only())
     lines = [title(document), *([""] if chart else []), *chart]
     further = f"stenella logs {number}/TASK"

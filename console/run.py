@@ -128,7 +128,6 @@ def submit(
     given = ScriptOptions(**options)
     submit_dir = os.getcwd()
     definition = find_given(source, command, given, submit_dir)
-    shape = Shape(definition)
     with Client() as client:
         started = client.submit(
             definition, pairs(given.param), submit_dir=submit_dir, dry_run=dry_run
@@ -141,6 +140,7 @@ def submit(
                 text = f"submitted as workflow instance {started.id}; see its end with"
                 click.echo(f"{text} `stenella wait {started.id}`")
             return 0
+        shape = Shape(definition)
         with make_view(shape) as view:
             document = watch_until_end(client, started.id, view)
     _tell(logs_home(), document, shape, as_json)

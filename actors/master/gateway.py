@@ -133,20 +133,13 @@ class Open:
         self.until_ms = 0  # of a watch, a log, debug: when an answer is due
         self.querying = False  # of a watch: its query is under way
         self.stale = False  # of a watch: something may have changed since its last query
+        self.is_new = True  # of a watch: what was thought before it came may not be on disk yet
         self.rows: list[Any] = []  # of debug: what nodes have said so far
         self.awaited = 0  # of debug: nodes that have not
         self.live = False  # of a log: the attempt has not ended
         self.worker = ""  # of a log or a peek: who has it
         self.words = ""  # of a log: what is shown if it cannot be had
         self.about: dict[str, Any] = {}  # of an explanation: the instance
-
-    def watches(self, workflow_instance_id: int) -> bool:
-        """Whether this is a watch of that instance."""
-        request = self.request
-        return (
-            isinstance(request, InstanceWatch)
-            and request.workflow_instance_id == workflow_instance_id
-        )
 
 
 class Gateway:
@@ -163,10 +156,10 @@ class Gateway:
         self.uploads = Uploads()
         self.answered: dict[str, None] = {}  # intents, by request id; the oldest first
         self.letters: dict[int, list[str]] = {}  # being loaded → requests about it
-        self.watched: dict[int, int] = {}  # instance → open watches of it
+        self.watched: dict[int, list[Open]] = {}  # instance → open watches of it
         #: Instances with a `TellWhenOnDisk` under way → whether they were touched again since.
         self.touched: dict[int, bool] = {}
-        self.ended: dict[int, bool] = {}  # watched ones that ended; the news is not yet on disk
+        self.ended: dict[int, None] = {}  # watched ones that ended; the news is not yet on disk
         self.leaving_idle = False  # nobody is answered: who comes now starts a cluster afresh
         self.shutting_down = False
         self.debugging = False  # a timer looks at the debug requests that wait for other nodes
@@ -234,9 +227,7 @@ class Gateway:
             case LogChunk() | DebugReply() | Refused():
                 self._take_relayed(message, ctx)
             case InstanceTouched():
-                self._touch(message.workflow_instance_id, ctx)
-                if message.ended and message.workflow_instance_id in self.touched:
-                    self.ended[message.workflow_instance_id] = True
+                self._take_touch(message.workflow_instance_id, message.ended, ctx)
             case OnDisk():
                 self._look_again(message.about, ctx)
             case Timer(name="parts"):
@@ -418,16 +409,15 @@ class Gateway:
             case InstanceWatch():
                 opened.until_ms = ctx.now_ms + min(request.wait_ms, WATCH_WAIT_MS_MAX)
                 number = request.workflow_instance_id
-                self.watched[number] = self.watched.get(number, 0) + 1
+                self.watched.setdefault(number, []).append(opened)
                 self._touch(number, ctx)  # what is thought and not yet on disk is news, too
                 self._ask_changes(opened, ctx)
-                self._arm(ctx)
             case ExplainRead():
                 ctx.query("ended", request_id, request.workflow_instance_id, 0)
             case LogRead():
                 opened.until_ms = ctx.now_ms + LOG_WAIT_MS
                 self._ask_log(request, ctx)
-                self._arm(ctx)
+                self._arm(opened, ctx)
             case DebugRequest():
                 self._debug(opened, request, ctx)
 
@@ -499,7 +489,7 @@ class Gateway:
                 if _is_news(request, document):
                     self._have_explained(answer.token, document, ctx)
                 else:
-                    self._arm(ctx)
+                    self._arm(opened, ctx)
             case LogRead():
                 opened.live, opened.worker = document["live"], document["worker"]
                 opened.words = document["words"]
@@ -538,20 +528,22 @@ class Gateway:
             ctx.tell("workflow_executor", ExplainNamed(request_id, number, request.task))
 
     def _have_explained(self, request_id: str, page: dict[str, Any], ctx: Context) -> None:
-        """Before a page is sent, why its tasks are not running is filled in."""
+        """Before a page is sent, why its tasks are not running is filled in, if any are not."""
         causes = [
             Cause(task_instance_id=task["task_instance_id"])
             for task in page["tasks"]
             if task["state"] in WAITING_STATES
         ]
-        explain = Explain("gateway", request_id, causes, page=page)
-        ctx.tell("event_persister", explain)
+        if causes:
+            ctx.tell("event_persister", Explain("gateway", request_id, causes, page=page))
+        else:
+            self._send_page(request_id, page, ctx)
 
     def _send_explained(self, explained: Explained, ctx: Context) -> None:
         opened = self.open.get(explained.request_id)
         if opened is None:
             return
-        request, page = opened.request, explained.page
+        page = explained.page
         if page is None:
             page = opened.about | {"causes": [cause.document() for cause in explained.causes]}
         else:
@@ -559,8 +551,12 @@ class Gateway:
             for task in page["tasks"]:
                 if cause := causes.get(task["task_instance_id"]):
                     task["reason"], task["message"] = cause.cause, cause.sentence
-        kind: Any = InstanceChanged if isinstance(request, InstanceWatch) else InstancePage
-        self._reply(explained.request_id, kind(request_id=explained.request_id, page=page), ctx)
+        self._send_page(explained.request_id, page, ctx)
+
+    def _send_page(self, request_id: str, page: dict[str, Any], ctx: Context) -> None:
+        is_watch = isinstance(self.open[request_id].request, InstanceWatch)
+        kind: Any = InstanceChanged if is_watch else InstancePage
+        self._reply(request_id, kind(request_id=request_id, page=page), ctx)
 
     def _ask_log(self, request: LogRead, ctx: Context) -> None:
         ctx.query("log_place", request.request_id, request.task_instance_id, request.attempt)
@@ -571,6 +567,14 @@ class Gateway:
         name = "ended" if request.until_end else "changes"
         ctx.query(name, request.request_id, request.workflow_instance_id, request.after)
 
+    def _take_touch(self, workflow_instance_id: int, ended: bool, ctx: Context) -> None:
+        """Something was written about an instance; who waits for its end looks at nothing else."""
+        watches = self.watched.get(workflow_instance_id, ())
+        if ended or not all(opened.request.until_end for opened in watches):
+            self._touch(workflow_instance_id, ctx)
+        if ended and workflow_instance_id in self.touched:
+            self.ended[workflow_instance_id] = None
+
     def _touch(self, workflow_instance_id: int, ctx: Context) -> None:
         """A reader would not see it yet: look when it is on disk."""
         if workflow_instance_id in self.touched:
@@ -580,14 +584,19 @@ class Gateway:
             ctx.perform(TellWhenOnDisk(workflow_instance_id))
 
     def _look_again(self, workflow_instance_id: int, ctx: Context) -> None:
-        if self.touched.pop(workflow_instance_id):
+        more, ended = self.touched.pop(workflow_instance_id), False
+        if more:
             self._touch(workflow_instance_id, ctx)
-        elif self.ended.pop(workflow_instance_id, False):
-            self.looked_ms = ctx.now_ms - WATCH_MS_MIN  # an end is seen at once
-        for opened in self.open.values():
-            if opened.watches(workflow_instance_id):
-                opened.stale = True
-        self._arm(ctx)
+        elif workflow_instance_id in self.ended:
+            del self.ended[workflow_instance_id]
+            ended, self.looked_ms = True, ctx.now_ms - WATCH_MS_MIN  # an end is seen at once
+        for opened in self.watched.get(workflow_instance_id, ()):
+            opened.stale |= ended or opened.is_new or not opened.request.until_end
+            opened.is_new = opened.is_new and more
+            if opened.stale and ended and not opened.querying:
+                self._ask_changes(opened, ctx)
+            else:
+                self._arm(opened, ctx)
 
     def _look_at_waiting(self, ctx: Context) -> None:
         """Watches whose instance changed, and whatever has waited long enough."""
@@ -603,19 +612,16 @@ class Gateway:
                 case LogRead() if over:
                     text = "the worker that has the log does not answer; it may come back"
                     self._say_last_words(opened, 6, "worker_away", text, ctx)
-        self._arm(ctx)
+                case InstanceWatch() | LogRead():
+                    self._arm(opened, ctx)
 
-    def _arm(self, ctx: Context) -> None:
+    def _arm(self, opened: Open, ctx: Context) -> None:
         """One timer for the earliest; never put off, or a busy instance would never be seen."""
+        if opened.querying:
+            return
         soon_ms = max(ctx.now_ms, self.looked_ms + WATCH_MS_MIN)
-        dues = [
-            soon_ms if opened.stale else max(opened.until_ms, soon_ms)
-            for opened in self.open.values()
-            if opened.until_ms and not opened.querying
-            if not isinstance(opened.request, DebugRequest)
-        ]
-        due_ms = min(dues, default=None)
-        if due_ms is not None and (self.look_ms is None or due_ms < self.look_ms):
+        due_ms = soon_ms if opened.stale else max(opened.until_ms, soon_ms)
+        if self.look_ms is None or due_ms < self.look_ms:
             self.look_ms = due_ms
             ctx.set_timer("waiting", due_ms - ctx.now_ms)
 
@@ -716,7 +722,7 @@ class Gateway:
                 del self.answered[next(iter(self.answered))]  # long said, or nobody could stall so
         if isinstance(opened.request, InstanceWatch):
             number = opened.request.workflow_instance_id
-            self.watched[number] -= 1
+            self.watched[number].remove(opened)
             if not self.watched[number]:
                 del self.watched[number]
         self.used_ms = ctx.now_ms

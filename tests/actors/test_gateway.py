@@ -7,6 +7,7 @@ import pytest
 
 from stenella import __version__
 from stenella.actors.base import Leave, Loaded, OnDisk, Queried, TellWhenOnDisk, Timer, Withdraw
+from stenella.actors.master.cause import Cause
 from stenella.actors.master.gateway import (
     LIST_LIMIT_MAX,
     LOG_WAIT_MS,
@@ -236,10 +237,23 @@ def test_what_was_read_goes_to_whoever_asked_last() -> None:
     assert ctx.give(made, read(), ANEW) == []
 
     asked = ctx.give(made, Queried("instance_page", "r", page))
-    assert asked == [("tell", "event_persister", Explain("gateway", "r", [], page=page))]
-    asked = ctx.give(made, Explained("r", [], page, False))
 
     assert asked == [("send", ANEW, InstancePage(request_id="r", page=page))]
+
+
+def test_a_page_says_why_its_tasks_do_not_run() -> None:
+    ctx = Recorder()
+    task = {"task_instance_id": 3, "state": "DISPATCH", "reason": None, "message": None}
+    page = {"state": "RUNNING_EXECUTION", "tasks": [task]}
+    made = gateway(ctx, read())
+    cause = Cause(task_instance_id=3)
+
+    asked = ctx.give(made, Queried("instance_page", "r", page))
+    assert asked == [("tell", "event_persister", Explain("gateway", "r", [cause], page=page))]
+    cause.owner, cause.cause, cause.sentence = "worker w", "sent", "w has it"
+    ctx.give(made, Explained("r", [cause], page, False))
+
+    assert (task["reason"], task["message"]) == ("sent", "w has it")
 
 
 def test_what_is_not_there_is_not_found() -> None:
@@ -361,8 +375,7 @@ def test_a_watch_is_answered_by_news_the_first_time_and_by_the_end(
 ) -> None:
     ctx = Recorder()
 
-    made = gateway(ctx, asking, found)
-    asked = ctx.give(made, Explained("r", [], found.document, False))
+    asked = ctx.give(gateway(ctx, asking), found)
 
     assert asked == [("send", CLIENT, InstanceChanged(request_id="r", page=found.document))]
 
@@ -391,13 +404,8 @@ def test_what_happens_is_looked_at_when_it_is_on_disk_and_asked_for_once_at_a_ti
 
 def test_what_nobody_watches_is_not_looked_at() -> None:
     ctx = Recorder()
-    made = gateway(
-        ctx,
-        watch(),
-        changes({"task_instance_id": 1, "state": "SUCCESS"}),
-        Explained("r", [], {"tasks": []}, False),
-        OnDisk(7),
-    )  # answered
+    answered = changes({"task_instance_id": 1, "state": "SUCCESS"})
+    made = gateway(ctx, watch(), answered, OnDisk(7))
 
     assert ctx.give(made, InstanceTouched(7)) == []
 
@@ -428,21 +436,60 @@ def test_an_end_is_shown_at_once_however_short_the_last_look_is_ago() -> None:
     made = gateway(ctx, watch(), changes(), OnDisk(7), Timer("waiting"), changes())
     ctx.give(made, InstanceTouched(7, ended=True))
 
-    assert of(ctx.give(made, OnDisk(7)), "set_timer") == [0]
+    assert of(ctx.give(made, OnDisk(7)), "query") == [4]
+
+
+def test_an_end_that_comes_while_its_watch_is_being_read_is_looked_at_once_more() -> None:
+    ctx = Recorder()
+    made = gateway(ctx, watch(), changes(), OnDisk(7), Timer("waiting"))
+    ctx.give(made, InstanceTouched(7, ended=True))
+    assert ctx.give(made, OnDisk(7)) == []
+
+    assert of(ctx.give(made, changes()), "set_timer") == [0]
+    assert of(ctx.give(made, Timer("waiting")), "query") == [4]
+
+
+ENDING = InstanceWatch(
+    request_id="r", workflow_instance_id=7, after=0, wait_ms=9_000, until_end=True
+)
 
 
 def test_who_waits_for_the_end_hears_of_nothing_else() -> None:
     ctx = Recorder()
-    asks = InstanceWatch(
-        request_id="r", workflow_instance_id=7, after=0, wait_ms=9_000, until_end=True
-    )
     made = gateway(ctx)
 
-    assert ("query", "ended", "r", 7, 0) in ctx.give(made, asks, CLIENT)
+    assert ("query", "ended", "r", 7, 0) in ctx.give(made, ENDING, CLIENT)
     running = msgspec.structs.replace(changes(), name="ended")
-    assert of(ctx.give(made, running), "tell") == []
+    assert of(ctx.give(made, running), "send") == []
     over = msgspec.structs.replace(changes(end_time=1.0), name="ended")
-    assert of(ctx.give(made, over), "tell") == [Explain("gateway", "r", [], page=over.document)]
+    page = InstanceChanged(request_id="r", page=over.document)
+    assert ctx.give(made, over) == [("send", CLIENT, page)]
+
+
+def test_who_waits_for_the_end_looks_when_it_comes_and_not_before() -> None:
+    ctx = Recorder()
+    running = msgspec.structs.replace(changes(), name="ended")
+    made = gateway(ctx, ENDING, running, OnDisk(7), Timer("waiting"), running)
+
+    assert ctx.give(made, InstanceTouched(7)) == []
+    assert ctx.give(made, InstanceTouched(7, ended=True)) == [("perform", TellWhenOnDisk(7))]
+    assert ctx.give(made, OnDisk(7)) == [("query", "ended", "r", 7, 0)]
+
+
+def test_who_comes_before_an_end_is_on_disk_looks_again_when_it_is() -> None:
+    ctx = Recorder()
+    running = msgspec.structs.replace(changes(), name="ended")
+    former = msgspec.structs.replace(ENDING, request_id="former", wait_ms=0)
+    made = gateway(ctx, former, msgspec.structs.replace(running, token="former"))
+    gave_up = ctx.give(made, Timer("waiting"))  # nobody is there when the end is thought
+    assert len(of(gave_up, "send")) == 1
+    ctx.give(made, InstanceTouched(7, ended=True))
+
+    ctx.give(made, ENDING, CLIENT)
+    ctx.give(made, running)
+    ctx.give(made, OnDisk(7))  # of what was there before the end
+
+    assert ctx.give(made, OnDisk(7)) == [("query", "ended", "r", 7, 0)]
 
 
 # --- leaving unused ------------------------------------------------------------------------------
