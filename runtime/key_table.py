@@ -1,6 +1,6 @@
 """Which keys are good now: the home's keyring as the links of a running master ask for it.
 
-A key that is issued or revoked counts within `LOOK_S`; an unknown one is looked for at once.
+A key that is revoked counts from the next `look`; an unknown one is looked for at once.
 """
 
 import logging
@@ -12,8 +12,6 @@ from ..home.layout import Home
 
 log = logging.getLogger(__name__)
 
-#: Between two looks at the files; a stat of each is 2 µs.
-LOOK_S = 1.0
 #: A flood of unknown keys makes us look no more often than that.
 LOOK_AGAIN_S = 0.01
 #: Connections that are remembered, to be cut off when their key is revoked.
@@ -55,7 +53,10 @@ class KeyTable:
         return found
 
     def look(self) -> list[bytes]:
-        """Read the files if they have changed; the connections that are cut off by that."""
+        """Read the files if they have changed; the connections that are cut off by that.
+
+        To see that takes a stat of each, 2 µs.
+        """
         self._looked_s = time.monotonic()
         signature = keyring.signature(self._home)
         if signature == self._signature:

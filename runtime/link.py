@@ -5,6 +5,9 @@ bodies; what they mean is the codec's and the actors' business. Nothing here blo
 keeps: what cannot go now is dropped and counted, and the actor that wants an answer repeats its
 request. The peers' keys are judged by `ZapServer` (``zap.py``).
 
+A pump parks until ZMQ_FD says that something has come. That is edge triggered, so whoever runs a
+pump calls `nudge` now and then: a missed edge then costs a second or two, not all that follows.
+
 Everything runs on the hub's thread. ``deliver``, ``lost`` and ``changed`` are called by the pump
 and must not wait. To end: `drain`, kill the greenlet of `run` (it waits only between bursts, never
 inside a socket call), then `close`.
@@ -28,7 +31,6 @@ from ..protocol.errors import NotAllowed, RefusedInState, Usage
 log = logging.getLogger(__name__)
 
 BURST_FRAMES = 256  # each way before other greenlets get a turn
-BELT_S = 1.0  # ZMQ_FD is edge triggered: a missed edge costs a second, not for ever
 HANDSHAKE_MS = 2_000  # a port scanner or a stuck peer holds a connection no longer (bad input B14)
 HEARTBEAT_MS = 2_000  # ZMTP pings; they find half-open TCP
 HEARTBEAT_TIMEOUT_MS = 6_000  # three pings unanswered: the connection is dead
@@ -151,7 +153,11 @@ class RouterLink:
                 if self._outbox or readable(self._socket):
                     gevent.sleep(0)
                 else:
-                    self._wake.wait(BELT_S)
+                    self._wake.wait()
+
+    def nudge(self) -> None:
+        """Look at the socket again."""
+        self._wake.set()
 
     def drain(self, timeout_s: float) -> bool:
         """Wait until everything posted was handed to the socket; False when the time is over."""
@@ -259,6 +265,10 @@ class DealerLink:
             gevent.sleep(retry_s)
             retry_s = min(2 * retry_s, RETRY_S_MAX)
 
+    def nudge(self) -> None:
+        """Look at the socket again."""
+        self._wake.set()
+
     def drain(self, timeout_s: float) -> bool:
         """Wait until everything posted was handed to the socket; False when the time is over."""
         return _drain(self._outbox, timeout_s)
@@ -320,7 +330,7 @@ class DealerLink:
             if self._outbox or readable(socket) or readable(monitor):
                 gevent.sleep(0)
             else:
-                self._wake.wait(BELT_S)
+                self._wake.wait(None if self.up else give_up_at - time.monotonic())
 
     def _receive_burst(self, socket: "zmq.Socket[bytes]") -> None:
         for _ in range(BURST_FRAMES):

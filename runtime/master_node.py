@@ -35,7 +35,7 @@ from ..protocol.errors import NotAllowed, RefusedInState
 from ..storage.journal import Journal, MasterStart
 from ..storage.queries import Queries
 from . import machine, suspects_file
-from .key_table import CLIENTS, LOOK_S, WORKERS, KeyTable
+from .key_table import CLIENTS, WORKERS, KeyTable
 from .link import RouterLink
 from .node import EXIT_AGAIN, EXIT_OK, Node, clock_us, in_pool, link_limits, wall_ms
 from .warden_watch import WardenWatch
@@ -161,6 +161,7 @@ class Master:
             ask=self.queries.ask,
             post=self._post,
             perform=self._perform,
+            look=self._look,
             refuses=True,
             suspects=home.suspects,
         )
@@ -172,7 +173,7 @@ class Master:
         self.node.heed_signals(supervised)
         endpoints.write(self.home, self.announced)
         try:
-            pumps = [self.zap.run, self.clients.run, self.workers.run, self._watch_keys]
+            pumps = [self.zap.run, self.clients.run, self.workers.run]
             return self.node.run(pumps)
         finally:
             endpoints.remove(self.home)
@@ -286,12 +287,13 @@ class Master:
         for answer in encode_frames(self.node.cluster, "master", self.node.boot, answers):
             link.post(peer[1:], answer)
 
-    def _watch_keys(self) -> None:
-        while True:
-            gevent.sleep(LOOK_S)
-            for peer in self.keys.look():
-                if peer[:1] == b"w":
-                    self.node.offer("registry", PeerLost(peer))
+    def _look(self, _late_ms: int) -> None:
+        """At the keys, which may have been revoked, and at the sockets."""
+        for peer in self.keys.look():
+            if peer[:1] == b"w":
+                self.node.offer("registry", PeerLost(peer))
+        for pump in (self.zap, self.clients, self.workers):
+            pump.nudge()
 
     def _lost(self, peer: bytes) -> None:
         self.node.offer("registry", PeerLost(b"w" + peer))

@@ -51,6 +51,9 @@ EXIT_OK = 0
 EXIT_SIGNALLED = 143  # told to leave by a signal: a supervisor that is not leaving starts it again
 EXIT_BUG = 70  # EX_SOFTWARE: the supervisor starts the node again
 EXIT_AGAIN = 75  # EX_TEMPFAIL: another life at once, or when there is room on the disk
+#: Between two looks at what no event tells of. A node wakes for its heartbeats anyway, so looking
+#: needs no timer: one that is idle looks as often as they come.
+LOOK_MS = 1_000
 #: A commit whose answer is lost so often in a row: the disk is failing, and the next start knows.
 UNKNOWN_MAX = 5
 #: Between attempts at the same batch, doubled: a lock clears in milliseconds, a full disk does not.
@@ -115,8 +118,9 @@ class Node:
     """One process's turn and its performers.
 
     ``commit``, ``reconnect`` and ``load`` run on the storage thread, ``ask`` on the reader thread;
-    ``post`` queues a body for a peer; ``perform`` does what only this role does; ``suspects`` is
-    the file of what may have crashed it.
+    ``post`` queues a body for a peer; ``perform`` does what only this role does; ``look`` is
+    called when it wakes, `LOOK_MS` apart, and told how late we are; ``suspects`` is the file of
+    what may have crashed it.
     """
 
     def __init__(
@@ -133,6 +137,7 @@ class Node:
         ask: Callable[[str, tuple[Any, ...]], Any],
         post: Callable[[bytes, bytes], None],
         perform: Callable[[str, Any], None],
+        look: Callable[[int], None],
         refuses: bool,
         suspects: Path,
     ) -> None:
@@ -142,6 +147,7 @@ class Node:
         self._storage, self._commit, self._load = storage, commit, load
         self._reconnect, self._suspects = reconnect, suspects
         self._ask, self._post, self._perform = ask, post, perform
+        self._look, self._look_due_ms = look, 0
         self._refuses = refuses  # the bound side tells its peers what it could not take
         self._wake = Event()
         self._jobs: Queue[Batch | Load] = Queue()
@@ -300,7 +306,11 @@ class Node:
         turn = self.turn
         while True:
             self._wake.clear()
-            if turn.has_work(now_ms()):
+            if (at_ms := now_ms()) >= self._look_due_ms:
+                self._look_due_ms = at_ms + LOOK_MS
+                due_ms = turn.next_due()
+                self._look(0 if due_ms is None else max(0, at_ms - due_ms))
+            if turn.has_work(at_ms):
                 self._act(self._take_turn())
                 self._form()
                 self._act(turn.release())

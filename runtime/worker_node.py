@@ -49,7 +49,7 @@ from ..tasks.types import TaskType, offered
 from . import file_work, machine, suspects_file
 from .file_work import FileWork
 from .link import DealerLink, Endpoint
-from .node import EXIT_AGAIN, EXIT_OK, Node, clock_us, in_pool, link_limits, now_ms
+from .node import EXIT_AGAIN, EXIT_OK, Node, clock_us, in_pool, link_limits
 from .warden_link import WardenLink
 
 log = logging.getLogger(__name__)
@@ -246,6 +246,7 @@ class Worker:
             ask=_no_questions,
             post=lambda _peer, body: self.link.post(body),
             perform=self._perform,
+            look=self._look,
             refuses=False,
             suspects=place.suspects,
         )
@@ -262,9 +263,7 @@ class Worker:
         self.node.heed_signals(supervised)
         try:
             file_threads = [self.files.run] * file_work.THREADS
-            return self.node.run(
-                [self.link.run, self._run_warden_link, self._measure, *file_threads]
-            )
+            return self.node.run([self.link.run, self._run_warden_link, *file_threads])
         finally:
             self.link.close()
             self.context.destroy(linger=0)
@@ -319,23 +318,19 @@ class Worker:
     def _run_warden_link(self) -> None:
         self.warden.run()
 
-    def _measure(self) -> None:
-        pause_s = self.settings.cluster.heartbeat_s
+    def _look(self, late_ms: int) -> None:
+        """At the machine, for the next heartbeat, and at the socket."""
         least = self.settings.worker.disk_free_min_bytes
-        lag_ms = 0
-        while True:
-            disk = os.statvfs(self.place.folder)
-            vitals = Vitals(
-                load=os.getloadavg()[0],
-                memory_free_bytes=os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"),
-                disk_free_bytes=disk.f_bavail * disk.f_frsize,
-                hub_lag_ms=lag_ms,
-                no_disk=disk.f_bavail * disk.f_frsize < least,
-            )
-            self.node.offer("membership", vitals)
-            before_ms = now_ms()
-            gevent.sleep(pause_s)
-            lag_ms = max(0, now_ms() - before_ms - int(pause_s * 1_000))
+        disk = os.statvfs(self.place.folder)
+        vitals = Vitals(
+            load=os.getloadavg()[0],
+            memory_free_bytes=os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"),
+            disk_free_bytes=disk.f_bavail * disk.f_frsize,
+            hub_lag_ms=late_ms,
+            no_disk=disk.f_bavail * disk.f_frsize < least,
+        )
+        self.node.offer("membership", vitals)
+        self.link.nudge()
 
     # --- what is performed ----------------------------------------------------------------------
 

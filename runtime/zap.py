@@ -13,7 +13,7 @@ import zmq
 from gevent.event import Event
 from zmq.utils import z85
 
-from .link import BELT_S, BURST_FRAMES, readable, watching
+from .link import BURST_FRAMES, readable, watching
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +52,11 @@ class ZapServer:
                 if readable(self._socket):
                     gevent.sleep(0)
                 else:
-                    self._wake.wait(BELT_S)
+                    self._wake.wait()
+
+    def nudge(self) -> None:
+        """Look at the socket again."""
+        self._wake.set()
 
     def close(self) -> None:
         """Close the socket. After `run` was killed and the routers were closed."""

@@ -58,6 +58,7 @@ class Intake:
             ask=self.master.queries.ask,
             post=self._post,
             perform=lambda actor, effect: None,
+            look=lambda late_ms: None,
             refuses=True,
             suspects=Path("/dev/null"),
         )
