@@ -48,15 +48,15 @@ def _name(words: list[bytes]) -> str:
     """By its command line; empty: another process, as of a task."""
     if b"stenella.runtime.warden_main" in words:
         return f"warden-{os.fsdecode(words[-2]).rsplit('/', 1)[-1]}"
-    if b"stenella" not in words:
+    if b"stenella.runtime.process" not in words:
         return ""
-    match words[words.index(b"stenella") + 1 :]:
-        case [b"up", *_]:
+    match words[words.index(b"stenella.runtime.process") + 1 :]:
+        case [b"supervisor" | b"embedded", *_]:
             return "supervisor"
-        case [b"master", b"start", *_]:
+        case [b"master", *_]:
             return "master"
-        case [b"worker", b"start", *rest] if b"--number" in rest:
-            return f"worker-{os.fsdecode(rest[rest.index(b'--number') + 1])}"
+        case [b"worker", number, *_]:
+            return f"worker-{os.fsdecode(number)}"
     return ""
 
 
