@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..workflow.definition import Definition, Task
+from ..workflow.definition import Definition, Output, Task
 from ..workflow.graph import Graph
 from ..workflow.parameters import start_params, task_parameters, upstream
 
@@ -62,7 +62,7 @@ def plan(definition: Definition, given: Mapping[str, object]) -> dict[str, Any]:
                         "name": name,
                         "type": tasks[name].type,
                         "depends_on": list(shape.needs[name]),
-                        "params": _of_task(definition, tasks[name], params, given),
+                        "params": _of_task(tasks[name], params, given),
                     }
                     for name in stage
                 ],
@@ -73,14 +73,17 @@ def plan(definition: Definition, given: Mapping[str, object]) -> dict[str, Any]:
     }
 
 
-def _of_task(
-    definition: Definition, task: Task, params: Mapping[str, Any], given: Mapping[str, object]
-) -> dict[str, Any]:
+def _of_task(task: Task, params: Mapping[str, Any], given: Mapping[str, object]) -> dict[str, Any]:
     """What the task would get; an output that is not there yet stands as its reference."""
     later = {before: _Later(before) for before in upstream(task)}
-    resolved, problem = task_parameters(definition, task, params, given.keys(), later)
+    resolved, problem = task_parameters(_none, task, params, given.keys(), later)
     assert problem is None, problem  # the definition was checked, and the outputs are there
     return {name: {"value": value, "origin": origin} for name, (value, origin) in resolved.items()}
+
+
+def _none(_task: str) -> tuple[Output, ...]:
+    """No default is looked for: every output is there."""
+    return ()
 
 
 class _Later(dict[str, Any]):

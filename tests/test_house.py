@@ -15,9 +15,19 @@ ROOT = Path(__file__).parent.parent
 
 #: Without clock, chance, disk, net, process or thread.
 PURE = {
-    *("__future__", "abc", "base64", "bisect", "collections", "copy", "dataclasses", "difflib"),
-    *("enum", "functools", "hashlib", "heapq", "itertools", "json", "keyword", "logging", "math"),
-    *("operator", "re", "string", "textwrap", "types", "typing", "weakref"),
+    *("__future__", "abc", "array", "base64", "bisect", "collections", "copy", "dataclasses"),
+    *(
+        "difflib",
+        "enum",
+        "functools",
+        "hashlib",
+        "heapq",
+        "itertools",
+        "json",
+        "keyword",
+        "logging",
+    ),
+    *("math", "operator", "re", "string", "textwrap", "types", "typing", "weakref"),
 }
 #: What no room imports: code as data, a second event loop, forks behind gevent's back.
 NOWHERE = {"asyncio", "marshal", "multiprocessing", "pickle", "shelve"}

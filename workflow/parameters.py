@@ -6,7 +6,7 @@ never looked at again (reliability.md, B19 and B20).
 
 import math
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, Literal
 
 import msgspec
@@ -17,6 +17,7 @@ from .definition import (
     INTEGER_MIN,
     VARIABLE_BYTES_MAX,
     Definition,
+    Output,
     Parameter,
     Scalar,
     Task,
@@ -171,7 +172,7 @@ def upstream(task: Task) -> tuple[str, ...]:
 
 
 def task_parameters(
-    definition: Definition,
+    declared: Callable[[str], Iterable[Output]],
     task: Task,
     instance_params: Mapping[str, Value],
     startup: Collection[str],
@@ -180,7 +181,8 @@ def task_parameters(
     """Value and origin of every parameter of an attempt, and why it cannot run, if so.
 
     Workflow < task (unless empty) < given at submit (``startup``). ``outputs`` holds at least those
-    of ``upstream(task)``; one that is missing there has its declared default or is a problem.
+    of ``upstream(task)``; one that is missing there has its default, of the outputs that its task
+    has ``declared``, or is a problem.
     """
     resolved: dict[str, tuple[Value, Origin]] = {
         name: (value, "startup" if name in startup else "workflow")
@@ -192,7 +194,7 @@ def task_parameters(
         origin: Origin = "task"
         if isinstance(value, str) and "${" in value:
             try:
-                value, origin = _substitute(definition, value, instance_params, outputs)
+                value, origin = _substitute(declared, value, instance_params, outputs)
             except LookupError as error:
                 rule, message = "missing_output", str(error.args[0])
                 return {}, _placement_problem(task, name, rule, message)
@@ -209,7 +211,7 @@ def _placement_problem(task: Task, name: str, rule: str, message: str) -> Proble
 
 
 def _substitute(
-    definition: Definition,
+    declared: Callable[[str], Iterable[Output]],
     text: str,
     params: Mapping[str, Value],
     outputs: Mapping[str, Mapping[str, Value]],
@@ -218,11 +220,11 @@ def _substitute(
     parts = pieces(text)
     if len(parts) == 1 and isinstance(parts[0], Reference):
         origin = "workflow" if parts[0].task is None else str(parts[0])
-        return _look_up(definition, parts[0], params, outputs), origin
+        return _look_up(declared, parts[0], params, outputs), origin
     built, length = [], 0
     for part in parts:
         if isinstance(part, Reference):
-            part = as_text(_look_up(definition, part, params, outputs))
+            part = as_text(_look_up(declared, part, params, outputs))
         built.append(part)
         length += len(part)
         if length > VARIABLE_BYTES_MAX:  # many large outputs in one text must not fill the memory
@@ -231,7 +233,7 @@ def _substitute(
 
 
 def _look_up(
-    definition: Definition,
+    declared: Callable[[str], Iterable[Output]],
     reference: Reference,
     params: Mapping[str, Value],
     outputs: Mapping[str, Mapping[str, Value]],
@@ -243,8 +245,7 @@ def _look_up(
     found = outputs.get(reference.task, {})
     if reference.name in found:
         return found[reference.name]
-    declared = next(task.outputs for task in definition.tasks if task.name == reference.task)
-    for output in declared:
+    for output in declared(reference.task):
         if output.name == reference.name and output.default is not None:
             return output.default
     raise LookupError(f"the task {reference.task} has given no output {reference.name}")

@@ -249,13 +249,13 @@ class EventPersister:
         self, workflow_instance_id: int, node: int, state: TaskState, ctx: Context
     ) -> TaskInstanceRow:
         instance = self.instances[workflow_instance_id]
-        task = instance.version.definition.tasks[node]
+        version = instance.version
         row = TaskInstanceRow(
             id=ctx.new_id("task_instance"),
             workflow_instance_id=workflow_instance_id,
             node=node,
-            name=task.name,
-            type=task.type,
+            name=version.graph.names[node],
+            type=version.task(node).type,
             state=state,
             submit_time=ctx.wall_ms,
         )

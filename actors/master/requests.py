@@ -34,7 +34,7 @@ class Instance:
 
     def task(self, row: TaskInstanceRow) -> Task:
         """What the definition says of it."""
-        return self.version.definition.tasks[row.node]
+        return self.version.task(row.node)
 
     def longest_wait_ms(self, row: TaskInstanceRow) -> int:
         """The full length of the wait before this try, whatever the clock has done since."""
@@ -49,7 +49,7 @@ def retry_wait_ms(version: Version, node: int, try_no: int, task_instance_id: in
     """How long to wait after the ``try_no``-th try failed: interval · backoff^(try_no − 1), and up
     to ``jitter`` of that again: how much follows from task and try, so a restart finds the same.
     """
-    retry = version.definition.tasks[node].retry
+    retry = version.task(node).retry
     growth = retry.backoff ** min(max(0, try_no - 1), DOUBLINGS_MAX)
     seed = hashlib.sha256(f"{task_instance_id}.{try_no}".encode()).digest()
     part = int.from_bytes(seed[:4], "big") / 2**32
@@ -82,10 +82,11 @@ def compose(
     instance: Instance, row: TaskInstanceRow, epoch: int, kill_grace_ms: int
 ) -> tuple[TaskExecuteRequest | None, str]:
     """The request for the row's present dispatch, or why its parameters cannot be resolved."""
-    definition = instance.version.definition
-    task = definition.tasks[row.node]
+    version = instance.version
+    task = version.task(row.node)
     outputs = {name: _outputs_of(instance, name) for name in upstream(task)}
-    params, problem = task_parameters(definition, task, instance.params, instance.startup, outputs)
+    given = instance.params, instance.startup
+    params, problem = task_parameters(version.declared, task, *given, outputs)
     if problem is not None:
         return None, problem.message
     size = sum(len(as_text(value).encode()) for value, _ in params.values())
@@ -95,8 +96,8 @@ def compose(
     request = TaskExecuteRequest(
         **ids(row, epoch),
         to_boot=row.boot,
-        workflow=definition.name,
-        task=task.name,
+        workflow=version.definition.name,
+        task=row.name,
         task_type=task.type,
         script=task.script,
         params={name: value for name, (value, _) in params.items()},

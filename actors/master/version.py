@@ -1,13 +1,39 @@
 """A version as the actors hold it: decoded once, frozen, shared by all its live instances."""
 
-from ...workflow.definition import Definition, decode
+from array import array
+
+import msgspec
+
+from ...workflow.definition import Definition, Output, Task
 from ...workflow.graph import Graph
+
+_encoder = msgspec.msgpack.Encoder()
 
 
 class Version:
-    """A definition and its graph. Raises DefinitionRefused where ``body`` is not canonical JSON."""
+    """A definition and its graph, small: a task keeps its name, its edges and the number of its
+    kind, which is all that it has in common with others.
+    """
 
-    def __init__(self, digest: str, body: bytes) -> None:
+    def __init__(self, digest: str, definition: Definition) -> None:
         self.digest = digest
-        self.definition: Definition = decode(body)
-        self.graph = Graph(self.definition.tasks)
+        self.graph = Graph(definition.tasks)
+        self._kinds: list[Task] = []
+        self._kind_of = array("I")
+        known: dict[bytes, int] = {}
+        for task in definition.tasks:
+            kind = msgspec.structs.replace(task, name="", depends_on=())
+            number = known.setdefault(_encoder.encode(kind), len(known))
+            if number == len(self._kinds):
+                self._kinds.append(kind)
+            self._kind_of.append(number)
+        #: All but its tasks.
+        self.definition: Definition = msgspec.structs.replace(definition, tasks=())
+
+    def task(self, node: int) -> Task:
+        """What the definition says of a node; its name and what it depends on are the graph's."""
+        return self._kinds[self._kind_of[node]]
+
+    def declared(self, name: str) -> tuple[Output, ...]:
+        """The outputs of the task of that name."""
+        return self.task(self.graph.index[name]).outputs

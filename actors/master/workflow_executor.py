@@ -27,6 +27,7 @@ from ...protocol.states import (
     TaskState,
     WorkflowState,
 )
+from ...workflow.definition import decode
 from ...workflow.durations import written
 from ...workflow.parameters import start_params
 from ...workflow.validation import check
@@ -108,7 +109,7 @@ class Live:
         self.row = row
         self.version = version
         graph = version.graph
-        self.missing = [len(parents) for parents in graph.parents]  # parents without success
+        self.missing = graph.parents.counts()  # without success
         self.has_row = bytearray(len(graph.names))
         self.below_failure = bytearray(len(graph.names))
         self.ready: deque[int] = deque(node for node in graph.roots)
@@ -212,7 +213,7 @@ class WorkflowExecutor:
         """Decoded once for all live instances of it. Raises DefinitionRefused."""
         version = self.versions.get(digest)
         if version is None:
-            version = self.versions[digest] = Version(digest, body)
+            version = self.versions[digest] = Version(digest, decode(body))
         return version
 
     # --- start and stop -------------------------------------------------------------------------
@@ -238,10 +239,11 @@ class WorkflowExecutor:
     def _start_new(self, start: StartWorkflow, digest: str, ctx: Context) -> None:
         """Judged and stored; one that is refused leaves nothing."""
         try:
-            version = Version(digest, start.definition)
-            problems = check(version.definition)
+            definition = decode(start.definition)
+            problems = check(definition)
             if problems:
                 raise DefinitionRefused(problems[0].message, tuple(problems))
+            version = Version(digest, definition)
         except DefinitionRefused as error:
             self._refuse_start(start, error, ctx)
             return
@@ -461,7 +463,7 @@ class WorkflowExecutor:
             case T.FAILURE if ended.reason in NEVER_RETRIED:
                 return None
             case T.FAILURE:
-                policy = live.version.definition.tasks[ended.node].retry
+                policy = live.version.task(ended.node).retry
                 if ended.try_no > policy.times:
                     return None
                 number = ended.task_instance_id

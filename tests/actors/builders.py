@@ -29,7 +29,7 @@ from stenella.protocol.rows import (
     WorkflowInstanceRow,
 )
 from stenella.protocol.states import TaskState, WorkflowState
-from stenella.workflow.definition import Definition, Task, digest, encode
+from stenella.workflow.definition import Definition, Task, digest
 
 from .recorder import WALL_MS
 
@@ -76,7 +76,7 @@ def definition(*tasks: Task, **fields: Any) -> Definition:
 
 def version(*tasks: Task, **fields: Any) -> Version:
     meant = definition(*tasks, **fields)
-    return Version(digest(meant), encode(meant))
+    return Version(digest(meant), meant)
 
 
 # --- rows ----------------------------------------------------------------------------------------

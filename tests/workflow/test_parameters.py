@@ -22,6 +22,8 @@ DEFINITION = Definition(
     },
 )
 
+OUTPUTS = {task.name: task.outputs for task in DEFINITION.tasks}
+
 
 def place(
     params: dict[str, Scalar | None],
@@ -32,7 +34,9 @@ def place(
     given = given or {}
     instance = start_params(DEFINITION, given)
     task = Task("load", params=params)
-    found, problem = task_parameters(DEFINITION, task, instance, list(given), outputs or {})
+    found, problem = task_parameters(
+        OUTPUTS.__getitem__, task, instance, list(given), outputs or {}
+    )
     return {"!": problem.rule} if problem else found
 
 
