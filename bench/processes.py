@@ -35,7 +35,7 @@ def of_home(home: Path) -> dict[str, int]:
         with suppress(OSError):  # it has ended meanwhile, or is another user's
             words = (folder / "cmdline").read_bytes().split(b"\0")
             if mark in (folder / "environ").read_bytes().split(b"\0"):
-                name = _name(words)
+                name = _name(words) if b"-m" in words else ""
                 if name:
                     found[name] = int(folder.name)
     order = ("supervisor", "master", "worker", "warden")
@@ -46,17 +46,15 @@ def of_home(home: Path) -> dict[str, int]:
 
 def _name(words: list[bytes]) -> str:
     """By its command line; empty: another process, as of a task."""
-    if b"stenella.runtime.warden_main" in words:
-        return f"warden-{os.fsdecode(words[-2]).rsplit('/', 1)[-1]}"
-    if b"stenella.runtime.process" not in words:
-        return ""
-    match words[words.index(b"stenella.runtime.process") + 1 :]:
-        case [b"supervisor" | b"embedded", *_]:
+    match [os.fsdecode(word) for word in words[words.index(b"-m") + 1 :] if word]:
+        case ["stenella.runtime.process", "supervisor" | "embedded", *_]:
             return "supervisor"
-        case [b"master", *_]:
+        case ["stenella.runtime.process", "master", *_]:
             return "master"
-        case [b"worker", number, *_]:
-            return f"worker-{os.fsdecode(number)}"
+        case ["stenella.runtime.process", "worker", number, *_]:
+            return f"worker-{number}"
+        case ["stenella.runtime.warden_main", folder]:
+            return f"warden-{Path(folder).name}"
     return ""
 
 

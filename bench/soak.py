@@ -63,7 +63,7 @@ def soak(
     slots: int,
     progress: Callable[[str], None] = lambda text: None,
 ) -> Document:
-    """Run for ``minutes``, appending to ``file``; the verdict."""
+    """Run for ``minutes``, appending to ``file``; the verdict. Nothing of it is kept in memory."""
     interval_s = min(INTERVAL_S_MAX, minutes * 60 / INTERVALS_MIN)
     with Cluster(workers, slots) as cluster:
         ledger = cluster.home / "ledger"
@@ -72,26 +72,24 @@ def soak(
         try:
             most = _most(cluster, definition, rows, min(MOST_S_MAX, minutes * 15))
             progress(f"at most {most:,.0f} tasks a second; {SHARE:.0%} of it for {minutes:g} min")
-            lines = [
-                {
-                    "soak": {"minutes": minutes, "workers": workers, "slots": slots},
-                    "most_per_s": round(most, 1),
-                    "tasks_per_s": round(most * SHARE, 1),
-                    "interval_s": interval_s,
-                    "limits": limits(cluster.home),
-                    **identity(),
-                }
-            ]
-            _append(file, lines[0])
+            head = {
+                "soak": {"minutes": minutes, "workers": workers, "slots": slots},
+                "most_per_s": round(most, 1),
+                "tasks_per_s": round(most * SHARE, 1),
+                "interval_s": interval_s,
+                "limits": limits(cluster.home),
+                **identity(),
+            }
+            _append(file, head)
             first, ledger_begin = rows.newest_instance(), cluster.home / "ledger-of-the-maximum"
             ledger.rename(ledger_begin)
             per_s = most * SHARE / len(definition["tasks"])
             with Pace(cluster.home, definition, per_s) as pace:
                 observer = Observer(cluster.home, rows, pace)
                 for number in range(round(minutes * 60 / interval_s)):
-                    lines.append(observer.line(number + 1, interval_s))
-                    _append(file, lines[-1])
-                    progress(_told(lines[-1]))
+                    line = observer.line(number + 1, interval_s)
+                    _append(file, line)
+                    progress(_told(line))
             _until_idle(rows)
             account = rows.account(ledger, first) | {
                 "submitted": observer.submitted + len(pace.taken),
@@ -99,9 +97,8 @@ def soak(
             }
         finally:
             rows.close()
-    lines.append({"account": account})
-    _append(file, lines[-1])
-    found = verdict(lines)
+    _append(file, {"account": account})
+    found = verdict(last_evidence(file))
     _append(file, {"verdict": found})
     return found
 
@@ -208,6 +205,18 @@ class Observer:
             name = str(path.relative_to(self._home)).removeprefix("workers/")
             sizes[name] = round(path.stat().st_size / 1e6, 3)
         return sizes
+
+
+def last_evidence(file: Path) -> list[Document]:
+    """Of the last soak in the file."""
+    lines: list[Document] = []
+    with file.open() as written:
+        for text in written:
+            line = json.loads(text)
+            if "soak" in line:
+                lines.clear()
+            lines.append(line)
+    return lines
 
 
 def verdict(lines: Sequence[Document]) -> Document:
