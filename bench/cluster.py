@@ -25,7 +25,7 @@ class Cluster:
 
     def __init__(self, workers: int, slots: int, folder: Path | None = None) -> None:
         self.home = Path(tempfile.mkdtemp(prefix="stenella-bench-", dir=folder))
-        self._environment = os.environ | {"STENELLA_HOME": str(self.home)}
+        self.environment = os.environ | {"STENELLA_HOME": str(self.home)}
         self._size = ("--workers", str(workers), "--slots", str(slots))
         self.client = Client(self.home)
 
@@ -54,7 +54,7 @@ class Cluster:
         command = [sys.executable, "-P", "-m", "stenella", *arguments]
         done = subprocess.run(
             command,
-            env=self._environment,
+            env=self.environment,
             cwd=self.home,
             capture_output=True,
             text=True,
@@ -69,6 +69,11 @@ class Cluster:
     def pids(self) -> list[int]:
         """Master and workers."""
         return [node["pid"] for nodes in self.status.values() for node in nodes]
+
+    @property
+    def master_pid(self) -> int:
+        pid: int = self.status["masters"][0]["pid"]
+        return pid
 
     def finish(self, definition: dict[str, Any]) -> dict[str, Any]:
         """Submit and wait; the instance's document. Raises `WorkflowFailed`."""

@@ -5,7 +5,7 @@ A question that needs its own setup has a file of its own and is a row here.
 
 import time
 
-from . import loads
+from . import loads, scale
 from .cluster import Cluster
 from .question import SLOTS, TYPE, WORKERS, Bench, Figure, Parameter, Parameters, Sample
 
@@ -59,6 +59,7 @@ IN_A_ROW = Parameter("tasks", 200, "Tasks of the workflow, one after the other."
 SIDE = Parameter("side", 100, "The lattice has as many tasks as its square.", high=1_000)
 OF_EACH = Parameter("tasks", 10, "Tasks of each.", high=100_000)
 COUNT = Parameter("workflows", 1_000, "Submitted one after the other.", high=100_000)
+EDGES = Parameter("edges", 3, "Tasks before it that each waits for.", low=0, high=100)
 
 #: In the order in which `bench all` runs them.
 TABLE: tuple[Bench, ...] = (
@@ -111,6 +112,50 @@ TABLE: tuple[Bench, ...] = (
         sample=workflows,
         parameters=(COUNT, OF_EACH, TYPE, WORKERS, SLOTS),
         example="--workflows 20 --runs 2",
+    ),
+    Bench(
+        name="graph",
+        question="How many tasks a second in one large graph?",
+        detail="Layers of 100 tasks, submitted as a file by the command line; against a graph of a "
+        "tenth, and what the submit and the master take.",
+        figures=(
+            Figure("rate", "tasks/s", "fdatasync_us"),
+            Figure("of_small", "of the smaller graph's rate"),
+            Figure("submit_s", "s of the submit", higher_is_better=False),
+            Figure("submit_mb", "MB of the submit", higher_is_better=False),
+            Figure("master_mb", "MB of the master", higher_is_better=False),
+        ),
+        sample=scale.graph,
+        parameters=(TASKS.at(100_000), EDGES, WORKERS, SLOTS),
+        example="--tasks 1000 --runs 2",
+    ),
+    Bench(
+        name="queue",
+        question="How many tasks a second while a million others wait?",
+        detail="Of a workflow of 10,000 that goes first; against the same with nothing waiting, "
+        "and what the master takes.",
+        figures=(
+            Figure("rate", "tasks/s", "round_trip_us"),
+            Figure("of_empty", "of the rate without"),
+            Figure("master_mb", "MB of the master", higher_is_better=False),
+        ),
+        setup=scale.queued,
+        sample=scale.queue,
+        parameters=(COUNT.at(100), OF_EACH.at(10_000), WORKERS, SLOTS),
+        example="--workflows 2 --tasks 2000 --runs 2",
+    ),
+    Bench(
+        name="slope",
+        question="Does a task of a large workflow cost as much as one of a small?",
+        detail="The slope of a workflow's time over its tasks, both as logarithms, from a "
+        "hundredth of the size to all of it: 1 is flat.",
+        figures=(
+            Figure("slope", "log s/log tasks", higher_is_better=False),
+            Figure("per_task", "us/task of the largest", higher_is_better=False),
+        ),
+        sample=scale.slope,
+        parameters=(TASKS.at(100_000), EDGES, WORKERS, SLOTS),
+        example="--tasks 2000 --runs 2",
     ),
 )
 BENCHES = {bench.name: bench for bench in TABLE}

@@ -68,6 +68,13 @@ def memory(pid: int) -> Memory:
     return Memory(sizes["Rss"], sizes["Pss"], sizes["Anonymous"])
 
 
+def peak_mb(pid: int) -> float:
+    """The most that was resident since it began, MB. Raises OSError if it has ended."""
+    status = (PROC / str(pid) / "status").read_text()
+    (kib,) = (line.split()[1] for line in status.splitlines() if line.startswith("VmHWM"))
+    return int(kib) * KIB / 1e6
+
+
 def processor_s(pid: int) -> float:
     """Seconds of processor time of all its threads, ended ones too, but of no child."""
     return _processor_s(PROC / str(pid) / "stat")

@@ -1,0 +1,167 @@
+"""What becomes of a cluster with much in it: a large graph, a long queue, and the cost per task."""
+
+import json
+import math
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..client.client import Instance
+from ..client.reads import succeeded
+from ..protocol.errors import RefusedInState, WorkflowFailed
+from . import loads
+from .cluster import Cluster
+from .processes import memory, peak_mb
+from .question import Parameters, Sample, cluster_of
+
+#: The large graph is held against one of so many tasks less.
+PART = 10
+#: Sizes of which the slope is taken, of the largest.
+SHARES = (0.01, 0.03, 0.1, 0.3, 1.0)
+#: Tasks that go first while a million wait: enough for a rate, few beside what waits.
+PROBE_TASKS = 10_000
+PROBES = 3
+POLL_S = 0.5
+
+
+# --- a large graph -------------------------------------------------------------------------------
+
+
+def graph(cluster: Cluster, parameters: Parameters) -> Sample:
+    """A file of JSON is submitted by the command line, and its instance runs to its end.
+
+    ``rate``: from the instance's start to its end, the submit is ``submit_s``.
+    """
+    tasks, edges = parameters["tasks"], parameters["edges"]
+    few = max(1, tasks // PART)
+    small = _rate(cluster, cluster.client.submit(loads.layers(few, edges)), few)
+    file = cluster.home / "graph.json"
+    file.write_text(json.dumps(loads.layers(tasks, edges)), encoding="utf-8")
+    submit = _submit(cluster, file)
+    rate = _rate(cluster, cluster.client.instance(submit.workflow_instance_id), tasks)
+    return {
+        "rate": rate,
+        "of_small": rate / small,
+        "submit_s": submit.took_s,
+        "submit_mb": submit.peak_mb,
+        "master_mb": peak_mb(cluster.master_pid),
+    }
+
+
+@dataclass(frozen=True)
+class Submit:
+    """What `stenella submit` cost, and what it started."""
+
+    workflow_instance_id: int
+    took_s: float
+    peak_mb: float
+
+
+def _submit(cluster: Cluster, file: Path) -> Submit:
+    began = time.monotonic()
+    command = [sys.executable, "-P", "-m", "stenella", "submit", str(file), "--json"]
+    child = subprocess.Popen(command, env=cluster.environment, stdout=subprocess.PIPE)
+    assert child.stdout is not None
+    said = child.stdout.read()
+    child.stdout.close()
+    _, status, used = os.wait4(child.pid, 0)
+    child.returncode = os.waitstatus_to_exitcode(status)  # or Popen would wait for it again
+    if child.returncode:
+        raise RefusedInState(f"`stenella submit {file.name}` ended with {child.returncode}")
+    number = json.loads(said)["workflow_instance_id"]
+    return Submit(number, time.monotonic() - began, used.ru_maxrss * 1_024 / 1e6)
+
+
+def _rate(cluster: Cluster, instance: Instance, tasks: int) -> float:
+    """Tasks a second from its start to its end."""
+    document = _ended(cluster, instance)
+    took_s: float = document["end_time"] - document["start_time"]
+    return tasks / took_s
+
+
+def _ended(cluster: Cluster, instance: Instance) -> loads.Document:
+    """Its document when it has ended, without its tasks. Raises `WorkflowFailed`."""
+    *_, last = cluster.client.changes(instance.id, None, until_end=True)
+    document: loads.Document = last["instance"]
+    if not succeeded(document):
+        raise WorkflowFailed(f"a workflow of the benchmark ended with {document['state']}")
+    return document
+
+
+# --- a long queue --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Queued:
+    """A cluster in which so much waits that the workers have no time for, and how fast it was."""
+
+    cluster: Cluster
+    rate: float  # with nothing else in it
+
+
+@contextmanager
+def queued(parameters: Parameters) -> Iterator[Queued]:
+    """Workflows that wait for workers that are drained, and then are not any more."""
+    workflows, tasks = parameters["workflows"], parameters["tasks"]
+    with cluster_of(parameters) as cluster:
+        rate = statistics.median([_probe(cluster) for _ in range(PROBES)])
+        workers = [worker["id"] for worker in cluster.client.status()["workers"]]
+        for worker in workers:
+            cluster.client.order_worker(worker, "drain")
+        for number in range(workflows):
+            definition = loads.fan(tasks, "noop") | {"name": f"queued-{number}"}
+            cluster.client.submit(definition)
+        while _waiting(cluster) < workflows * tasks:
+            time.sleep(POLL_S)
+        for worker in workers:
+            cluster.client.order_worker(worker, "resume")
+        yield Queued(cluster, rate)
+
+
+def queue(prepared: Queued, parameters: Parameters) -> Sample:
+    """A workflow that goes before all that waits, as fast as it can."""
+    rate = _probe(prepared.cluster)
+    resident = memory(prepared.cluster.master_pid).rss
+    return {"rate": rate, "of_empty": rate / prepared.rate, "master_mb": resident}
+
+
+def _probe(cluster: Cluster) -> float:
+    """Tasks a second while one workflow runs before all that waits: its own, and what of the others
+    had its turn while its rows were being made.
+    """
+    definition = loads.fan(PROBE_TASKS, "noop") | {"name": "probe", "priority": "highest"}
+    began, waiting = time.monotonic(), _waiting(cluster)
+    _ended(cluster, cluster.client.submit(definition))
+    took_s, others = time.monotonic() - began, waiting - _waiting(cluster)
+    return (PROBE_TASKS + others) / took_s
+
+
+def _waiting(cluster: Cluster) -> int:
+    """Tasks that are ready and not placed."""
+    rows = cluster.client.mailboxes()
+    (held,) = (row["held"] for row in rows if row["actor"] == "dispatcher")
+    return int(held)
+
+
+# --- the cost per task ---------------------------------------------------------------------------
+
+
+def slope(cluster: Cluster, parameters: Parameters) -> Sample:
+    """From the submit to the end, of workflows of all sizes: how the time grows with the tasks."""
+    points = []
+    for share in SHARES:
+        tasks = max(1, round(parameters["tasks"] * share))
+        began = time.time()
+        instance = cluster.client.submit(loads.layers(tasks, parameters["edges"]))
+        took_s = _ended(cluster, instance)["end_time"] - began
+        points.append((math.log(tasks), math.log(took_s)))
+    return {
+        "slope": statistics.linear_regression(*zip(*points, strict=True)).slope,
+        "per_task": math.exp(points[-1][1] - points[-1][0]) * 1e6,
+    }
