@@ -36,6 +36,9 @@ class Context(Protocol):
     def next_turn(self, message: object) -> None:
         """Send oneself the rest of a long work, after what else has arrived."""
 
+    def look_at(self, part: object) -> None:
+        """Of a message that holds many, the one that is thought about: blamed if that raises."""
+
     def send(self, peer: bytes, command: Command) -> None:
         """Send once, when the turn is on disk; it may be lost, late or repeated, never altered."""
 

@@ -126,7 +126,7 @@ class Turn:
         self._redeliver = redeliver  # to whom, once the node is rebuilt
         self._clock_us = clock_us
         self._receiving = ""
-        self._message: Any = None  # the one being received
+        self._message: Any = None  # the one being received, or the part of it that is looked at
         self._questions = 0  # loads and queries without an answer
         self._urgent: deque[tuple[str, Any, bytes, str, int]] = deque()
         self._intake: deque[tuple[str, Any, bytes, str, int]] = deque()
@@ -318,6 +318,10 @@ class Turn:
         box.enter()
         box.arrived_ms.append(self.now_ms)
         self._intake.append((self._receiving, message, b"", "", 0))
+
+    def look_at(self, part: object) -> None:
+        """See `Context.look_at`."""
+        self._message = part
 
     def send(self, peer: bytes, command: Command) -> None:
         """See `Context.send`."""

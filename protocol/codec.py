@@ -73,6 +73,9 @@ def encode_command(command: Command) -> bytes:
 
 def encode_frames(cluster: str, sender: str, boot: str, commands: list[Command]) -> list[bytes]:
     """As few frames as the size limit needs, commands in order."""
+    whole = _encoder.encode((VERSION, cluster, sender, boot, commands))
+    if len(whole) <= COMMAND_BYTES_MAX:  # so is each of them
+        return [whole]
     frames: list[bytes] = []
     parts: list[msgspec.Raw] = []
     size = 0

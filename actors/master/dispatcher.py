@@ -33,12 +33,15 @@ from .messages import (
     Explain,
     Forgettable,
     KillFailed,
+    ManyReady,
     MayForget,
     Message,
     NotPlaced,
     Occupied,
     Place,
+    PlaceAll,
     Placed,
+    PlacedAll,
     Ready,
     Return,
     SendAgain,
@@ -64,7 +67,8 @@ Inbox = (
     | PlaceReady
     | Timer
     | Ready
-    | Placed
+    | ManyReady
+    | PlacedAll
     | NotPlaced
     | Answered
     | Occupied
@@ -119,21 +123,19 @@ class Dispatcher:
     def receive(self, message: Inbox, ctx: Context) -> None:
         """See the module's docstring."""
         match message:
-            case Boot():
-                return
+            case Ended() | NotPlaced():
+                self._free(message.worker, message.dispatch_id, ctx)
+            case Ready():
+                self._enqueue(message, ctx)
+            case ManyReady():
+                self._enqueue_all(message.ready, ctx)
             case PlaceReady():
                 self.placing = False
                 self._place(ctx)
                 return
-            case Ready():
-                self._enqueue(message, ctx)
-            case Placed():
-                # Not before: until it is among the requests, a beat would call it settled.
-                self._slots(message.worker).placed_max = message.request.dispatch_id
-                self._repeat_from_now(self.requests, message.worker, message.request, ctx)
+            case PlacedAll():
+                self._take_placed(message.placed, ctx)
                 return
-            case NotPlaced() | Ended():
-                self._free(message.worker, message.dispatch_id, ctx)
             case Answered():
                 self.requests.pop(message.dispatch_id, None)
                 return
@@ -177,6 +179,8 @@ class Dispatcher:
             case Explain():
                 self._explain(message, ctx)
                 return
+            case Boot():
+                return
             case Timer():
                 self._look_at_due(ctx)
             case _:
@@ -188,6 +192,11 @@ class Dispatcher:
             ctx.tell("dispatcher", PlaceReady())
 
     # --- queues ---------------------------------------------------------------------------------
+
+    def _enqueue_all(self, all_ready: list[Ready], ctx: Context) -> None:
+        for ready in all_ready:
+            ctx.look_at(ready)
+            self._enqueue(ready, ctx)
 
     def _enqueue(self, ready: Ready, ctx: Context) -> None:
         self.tickets += 1
@@ -220,25 +229,34 @@ class Dispatcher:
             if queue.keys and queue.taker() is not None
         ]
         heapq.heapify(heads)
+        places: list[Place] = []
         while heads:
             _, name = heapq.heappop(heads)
             queue = self.queues[name]
             slots = queue.taker()
             if slots is None:
                 continue  # its last worker is full by now
-            self._place_on(slots, queue.pop(), queue.task_type, ctx)
+            places.append(self._place_on(slots, queue.pop(), queue.task_type, ctx))
             if queue.keys:
                 heapq.heappush(heads, (queue.keys[0], name))
             elif len(self.queues) > EMPTY_QUEUES_MAX:
                 del self.queues[name]
+        if places:
+            ctx.tell("event_persister", PlaceAll(places))
 
-    def _place_on(self, slots: Slots, key: Key, task_type: str, ctx: Context) -> None:
+    def _place_on(self, slots: Slots, key: Key, task_type: str, ctx: Context) -> Place:
         dispatch_id = ctx.new_id("dispatch")
         slots.place(dispatch_id, key.task_instance_id, task_type)
         self.places[dispatch_id] = key
         self._changed(slots, ctx)
-        place = Place(key.task_instance_id, slots.name, slots.boot, dispatch_id)
-        ctx.tell("event_persister", place)
+        return Place(key.task_instance_id, slots.name, slots.boot, dispatch_id)
+
+    def _take_placed(self, all_placed: list[Placed], ctx: Context) -> None:
+        for placed in all_placed:
+            ctx.look_at(placed.request)
+            # Not before: until it is among the requests, a beat would call it settled.
+            self._slots(placed.worker).placed_max = placed.request.dispatch_id
+            self._repeat_from_now(self.requests, placed.worker, placed.request, ctx)
 
     # --- workers --------------------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ import msgspec
 
 from ...protocol.commands import (
     AttemptReport,
+    TaskExecuteRequest,
     TaskExecuteResponse,
     TaskExecuteResponseAck,
     TaskExecuteRunning,
@@ -52,10 +53,13 @@ from .messages import (
     KillFailed,
     KillNode,
     KillTasks,
+    ManyReady,
     NotPlaced,
     Occupied,
     Place,
+    PlaceAll,
     Placed,
+    PlacedAll,
     Ready,
     RecoverTasks,
     Retry,
@@ -68,7 +72,7 @@ from .messages import (
     WorkerDead,
 )
 from .reconcile import Judgement, judge_listed, judge_missing
-from .requests import Instance, already_ended, compose, ids
+from .requests import Instance, already_ended, compose
 
 T, E = TaskState, Event
 ME = "event_persister"
@@ -107,7 +111,7 @@ Inbox = (
     | KillNode
     | KillFailed
     | EndInstance
-    | Place
+    | PlaceAll
     | Return
     | Judge
     | Explain
@@ -168,6 +172,10 @@ class EventPersister:
     def receive(self, message: Inbox, ctx: Context) -> None:
         """See the module's docstring."""
         match message:
+            case TaskExecuteRunning() | TaskExecuteResponse():  # first: the most frequent
+                self._take_callback(message, ctx.peer, ctx.sender, ctx)
+            case PlaceAll():
+                self._place(message.places, ctx)
             case Boot():
                 return
             case AdmitInstance():
@@ -177,8 +185,7 @@ class EventPersister:
                 for row in message.rows:
                     self._recover(row, ctx)
             case CreateTasks():
-                for node in message.nodes:
-                    self._create(message.workflow_instance_id, node, ctx)
+                self._create(message.workflow_instance_id, message.nodes, ctx)
             case CloseNodes():
                 for node, state, reason in message.nodes:
                     self._close(message.workflow_instance_id, node, state, reason, ctx)
@@ -193,12 +200,8 @@ class EventPersister:
             case EndInstance():
                 for row in self.instances.pop(message.workflow_instance_id).rows.values():
                     del self.tasks[row.id]
-            case Place():
-                self._place(message, ctx)
             case Return():
                 self._take_back(message, ctx)
-            case TaskExecuteRunning() | TaskExecuteResponse():
-                self._take_callback(message, ctx.peer, ctx.sender, ctx)
             case Redelivered():
                 ctx.delete(DeadLetter, message.letter)
                 # A RUNNING is implied by what follows it. Its seq may have been used again since: a
@@ -226,16 +229,20 @@ class EventPersister:
 
     # --- rows: made, closed, tried again ---------------------------------------------------------
 
-    def _create(self, workflow_instance_id: int, node: int, ctx: Context) -> None:
-        row = self._new_row(workflow_instance_id, node, T.SUBMITTED_SUCCESS, ctx)
-        self._record(row, E.SUBMIT, None, ctx, actor="workflow_executor")
-        delay_ms = self.instances[workflow_instance_id].task(row).delay_ms
-        if not delay_ms:
-            ctx.tell("dispatcher", self._ready(row))
-            return
-        row.state, row.eligible_at = T.DELAY_EXECUTION, ctx.wall_ms + delay_ms
-        self._record(row, E.DELAY, T.SUBMITTED_SUCCESS, ctx)
-        self.deadlines.set(row.id, delay_ms, ctx)
+    def _create(self, workflow_instance_id: int, nodes: list[int], ctx: Context) -> None:
+        version = self.instances[workflow_instance_id].version
+        ready = []
+        for node in nodes:
+            row = self._new_row(workflow_instance_id, node, T.SUBMITTED_SUCCESS, ctx)
+            self._record(row, E.SUBMIT, None, ctx, actor="workflow_executor")
+            if delay_ms := version.task(node).delay_ms:
+                row.state, row.eligible_at = T.DELAY_EXECUTION, ctx.wall_ms + delay_ms
+                self._record(row, E.DELAY, T.SUBMITTED_SUCCESS, ctx)
+                self.deadlines.set(row.id, delay_ms, ctx)
+            else:
+                ready.append(self._ready(row))
+        if ready:
+            ctx.tell("dispatcher", ManyReady(ready))
 
     def _close(
         self, workflow_instance_id: int, node: int, state: TaskState, reason: str, ctx: Context
@@ -366,7 +373,11 @@ class EventPersister:
         assert row.worker is not None
         assert row.boot is not None
         request = TaskKillRequest(
-            **ids(row, self.epoch),
+            task_instance_id=row.id,
+            workflow_instance_id=row.workflow_instance_id,
+            attempt=row.attempt,
+            dispatch_id=row.dispatch_id,
+            epoch=self.epoch,
             to_boot=row.boot,
             reason="person",
             grace_ms=self.kill_grace_ms,
@@ -375,29 +386,39 @@ class EventPersister:
 
     # --- placing --------------------------------------------------------------------------------
 
-    def _place(self, place: Place, ctx: Context) -> None:
+    def _place(self, places: list[Place], ctx: Context) -> None:
+        placed = []
+        for place in places:
+            ctx.look_at(place)
+            request = self._place_one(place, ctx)
+            if request is not None:
+                placed.append(Placed(place.worker, request))
+        if placed:
+            ctx.tell("dispatcher", PlacedAll(placed))
+
+    def _place_one(self, place: Place, ctx: Context) -> TaskExecuteRequest | None:
         row = self.tasks.get(place.task_instance_id)
         if row is None or row.state != T.SUBMITTED_SUCCESS or self._is_stopping(row):
             ctx.tell("dispatcher", NotPlaced(place.worker, place.dispatch_id))
-            return
+            return None
         if self.boots.get(place.worker, place.boot) != place.boot:
             # Decided before a new boot was judged: what goes to the old one is never heard of.
             ctx.tell("dispatcher", self._ready(row, returned_from=place.dispatch_id))
             ctx.tell("dispatcher", NotPlaced(place.worker, place.dispatch_id))
-            return
+            return None
         row.state, row.worker, row.boot = T.DISPATCH, place.worker, place.boot
         row.dispatch_id, row.seq, row.eligible_at = place.dispatch_id, 0, 0
         self._record(row, E.DISPATCH, T.SUBMITTED_SUCCESS, ctx, actor="dispatcher")
         instance = self.instances[row.workflow_instance_id]
         request, problem = compose(instance, row, self.epoch, self.kill_grace_ms)
         if request is not None:
-            ctx.tell("dispatcher", Placed(place.worker, request))
-            return
+            return request
         row.state, row.reason, row.message = T.FAILURE, "bad_parameter", problem
         row.end_time = ctx.wall_ms
         self._record(row, E.RESULT, T.DISPATCH, ctx)
         ctx.tell("dispatcher", NotPlaced(place.worker, place.dispatch_id))
         self._tell_ended(row, ctx)
+        return None
 
     def _is_stopping(self, row: TaskInstanceRow) -> bool:
         return self.instances[row.workflow_instance_id].stopping
@@ -594,13 +615,19 @@ class EventPersister:
             ctx.tell("dispatcher", Answered(row.dispatch_id))
 
     def _acknowledge(self, callback: Callback, outcome: str, peer: bytes, ctx: Context) -> None:
-        if isinstance(callback, TaskExecuteRunning):
-            kind: Any = TaskExecuteRunningAck
-        else:
-            kind = TaskExecuteResponseAck
         if not peer:
             return  # redelivered: its worker has been told long ago
-        ack = kind(**ids(callback, callback.epoch), seq=callback.seq, outcome=outcome)
+        is_result = isinstance(callback, TaskExecuteResponse)
+        kind = TaskExecuteResponseAck if is_result else TaskExecuteRunningAck
+        ack = kind(
+            task_instance_id=callback.task_instance_id,
+            workflow_instance_id=callback.workflow_instance_id,
+            attempt=callback.attempt,
+            dispatch_id=callback.dispatch_id,
+            epoch=callback.epoch,
+            seq=callback.seq,
+            outcome=outcome,
+        )
         ctx.send(peer, ack)
 
     # --- reconciliation -------------------------------------------------------------------------

@@ -311,8 +311,14 @@ class Ready(Message, frozen=True):
     returned_from: int = 0  # the dispatch that it comes back from, to its former place
 
 
+class ManyReady(Message, frozen=True):
+    """event_persister → dispatcher: what became ready together; one message, not a thousand."""
+
+    ready: list[Ready]
+
+
 class Place(Message, frozen=True):
-    """dispatcher → event_persister: may it go there? The row decides."""
+    """One of `PlaceAll`: may it go there? The row decides."""
 
     task_instance_id: int
     worker: str
@@ -320,11 +326,23 @@ class Place(Message, frozen=True):
     dispatch_id: int
 
 
+class PlaceAll(Message, frozen=True):
+    """dispatcher → event_persister: what it places in one go."""
+
+    places: list[Place]
+
+
 class Placed(Message, frozen=True):
-    """event_persister → dispatcher: DISPATCH is written; send this."""
+    """One of `PlacedAll`: DISPATCH is written; send this."""
 
     worker: str
     request: TaskExecuteRequest
+
+
+class PlacedAll(Message, frozen=True):
+    """event_persister → dispatcher: those of `PlaceAll` that are to run."""
+
+    placed: list[Placed]
 
 
 class NotPlaced(Message, frozen=True):

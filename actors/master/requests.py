@@ -12,6 +12,7 @@ from ...workflow.parameters import as_text, task_parameters, upstream
 from .messages import NotDone
 from .version import Version
 
+PLACES = {priority: place for place, priority in enumerate(PRIORITIES)}
 #: No wait between two tries is longer, whatever the backoff: a week.
 WAIT_MS_MAX = 7 * 86_400_000
 #: After so many tries the backoff no longer grows: 100 to the 60th is still a float.
@@ -42,7 +43,7 @@ class Instance:
 
     def level_of(self, row: TaskInstanceRow) -> int:
         """What goes first, by priority alone: 0 to 24, the workflow's before the task's."""
-        return len(PRIORITIES) * self.row.priority + PRIORITIES.index(self.task(row).priority)
+        return len(PRIORITIES) * self.row.priority + PLACES[self.task(row).priority]
 
 
 def retry_wait_ms(version: Version, node: int, try_no: int, task_instance_id: int) -> int:
@@ -66,35 +67,29 @@ def already_ended(request_id: str, row: TaskInstanceRow) -> NotDone:
     return NotDone(request_id, 6, "refused", text)
 
 
-def ids(source: Any, epoch: int) -> dict[str, Any]:
-    """The ids of an attempt, from a row, a report or a command, under ``epoch``."""
-    is_row = isinstance(source, TaskInstanceRow)
-    return {
-        "task_instance_id": source.id if is_row else source.task_instance_id,
-        "workflow_instance_id": source.workflow_instance_id,
-        "attempt": source.attempt,
-        "dispatch_id": source.dispatch_id,
-        "epoch": epoch,
-    }
-
-
 def compose(
     instance: Instance, row: TaskInstanceRow, epoch: int, kill_grace_ms: int
 ) -> tuple[TaskExecuteRequest | None, str]:
     """The request for the row's present dispatch, or why its parameters cannot be resolved."""
     version = instance.version
     task = version.task(row.node)
-    outputs = {name: _outputs_of(instance, name) for name in upstream(task)}
-    given = instance.params, instance.startup
-    params, problem = task_parameters(version.declared, task, *given, outputs)
-    if problem is not None:
-        return None, problem.message
-    size = sum(len(as_text(value).encode()) for value, _ in params.values())
-    if size > PARAMETERS_BYTES_MAX:
-        return None, f"its parameters take {size:,} bytes, at most {PARAMETERS_BYTES_MAX:,} fit"
+    params: dict[str, Any] = {}
+    if task.params or instance.params:
+        outputs = {name: _outputs_of(instance, name) for name in upstream(task)}
+        given = instance.params, instance.startup
+        params, problem = task_parameters(version.declared, task, *given, outputs)
+        if problem is not None:
+            return None, problem.message
+        size = sum(len(as_text(value).encode()) for value, _ in params.values())
+        if size > PARAMETERS_BYTES_MAX:
+            return None, f"its parameters take {size:,} bytes, at most {PARAMETERS_BYTES_MAX:,} fit"
     assert row.boot is not None
     request = TaskExecuteRequest(
-        **ids(row, epoch),
+        task_instance_id=row.id,
+        workflow_instance_id=row.workflow_instance_id,
+        attempt=row.attempt,
+        dispatch_id=row.dispatch_id,
+        epoch=epoch,
         to_boot=row.boot,
         workflow=version.definition.name,
         task=row.name,

@@ -49,6 +49,9 @@ class Recorder:
     def next_turn(self, message: object) -> None:
         self.asked.append(("next_turn", message))
 
+    def look_at(self, part: object) -> None:
+        """Nothing that is asked for."""
+
     def send(self, peer: bytes, command: Command) -> None:
         self.asked.append(("send", peer, command))
 

@@ -14,7 +14,9 @@ from stenella.actors.master.messages import (
     NotPlaced,
     Occupied,
     Place,
+    PlaceAll,
     Placed,
+    PlacedAll,
     Return,
     SendAgain,
     SendKill,
@@ -62,7 +64,9 @@ def step(
 
 def places(asked: list[tuple[Any, ...]]) -> list[tuple[int, str]]:
     """What is to be placed where, by this one message."""
-    return [(place.task_instance_id, place.worker) for place in told(asked, "event_persister")]
+    messages = told(asked, "event_persister")
+    found = [place for message in messages for place in message.places]
+    return [(place.task_instance_id, place.worker) for place in found]
 
 
 def hear(ctx: Recorder, made: Dispatcher, answer: Any, sender: str = "w1") -> list[Any]:
@@ -76,7 +80,7 @@ def comes_back(ctx: Recorder, made: Dispatcher) -> list[tuple[int, str]]:
     return places(asked)
 
 
-PLACED = Placed("w1", request())
+PLACED = PlacedAll([Placed("w1", request())])
 #: Task 10 is placed on w1 (one slot) as dispatch 100, and its request is on its way.
 SENT = (worker_up(), ready(10), PLACED)
 
@@ -89,7 +93,7 @@ def test_a_ready_task_is_placed_on_a_worker_with_a_free_slot() -> None:
 
     asked = step(ctx, dispatcher(ctx, worker_up()), ready(10))
 
-    assert asked == [("tell", "event_persister", Place(10, "w1", "b1", 100))]
+    assert asked == [("tell", "event_persister", PlaceAll([Place(10, "w1", "b1", 100)]))]
 
 
 def test_a_task_waits_until_a_worker_comes_up() -> None:
@@ -293,15 +297,22 @@ def test_an_answer_of_another_worker_epoch_or_dispatch_is_ignored(answer: Any, s
 # --- repeats -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("message", [PLACED, SendAgain("w1", request()), SendKill("w1", kill())])
-def test_requests_and_kills_are_repeated_by_the_table(message: Any) -> None:
+@pytest.mark.parametrize(
+    ("message", "sent"),
+    [
+        (PLACED, request()),
+        (SendAgain("w1", request()), request()),
+        (SendKill("w1", kill()), kill()),
+    ],
+)
+def test_requests_and_kills_are_repeated_by_the_table(message: Any, sent: Any) -> None:
     ctx = Recorder()
     made = dispatcher(ctx, worker_up())
 
     asked = step(ctx, made, message)
 
     for wait_ms in TABLE_MS:
-        assert (of(asked, "send"), of(asked, "set_timer")) == ([message.request], [wait_ms])
+        assert (of(asked, "send"), of(asked, "set_timer")) == ([sent], [wait_ms])
         ctx.wait(wait_ms)
         asked = step(ctx, made, Timer("due"))
 
@@ -310,7 +321,7 @@ def test_each_is_repeated_when_it_is_due_itself() -> None:
     ctx = Recorder()
     made = dispatcher(ctx, *SENT)
     ctx.wait(600)
-    step(ctx, made, Placed("w1", request(dispatch_id=101)))
+    step(ctx, made, PlacedAll([Placed("w1", request(dispatch_id=101))]))
 
     ctx.wait(400)
     assert of(step(ctx, made, Timer("due")), "send") == [request()]
@@ -399,7 +410,7 @@ def test_a_beat_is_answered_with_its_number_epoch_and_boot() -> None:
 @pytest.mark.parametrize("unanswered", [PLACED, SendKill("w1", kill())])
 def test_settled_is_what_lies_below_the_lowest_without_an_answer(unanswered: Any) -> None:
     ctx = Recorder()
-    later = Placed("w1", request(dispatch_id=105))
+    later = PlacedAll([Placed("w1", request(dispatch_id=105))])
     made = dispatcher(ctx, worker_up(), unanswered, later, Answered(105))
 
     assert settled(step(ctx, made, beat())) == 100
@@ -422,6 +433,6 @@ def test_a_dispatch_that_is_being_placed_is_never_called_settled() -> None:
 
 def test_what_another_worker_has_not_answered_is_not_this_ones() -> None:
     ctx = Recorder()
-    made = dispatcher(ctx, Placed("w2", request(dispatch_id=50)), *SENT, Answered(100))
+    made = dispatcher(ctx, PlacedAll([Placed("w2", request(dispatch_id=50))]), *SENT, Answered(100))
 
     assert settled(step(ctx, made, beat())) == 101

@@ -15,7 +15,9 @@ from stenella.actors.master.messages import (
     NotPlaced,
     Occupied,
     Place,
+    PlaceAll,
     Placed,
+    PlacedAll,
     Ready,
     RecoverTasks,
     Return,
@@ -46,7 +48,7 @@ from .persisters import RUNS, WAITS, ended, events, hear, letters, persister
 from .recorder import Asked, Recorder, of, told
 
 T, E = TaskState, Event
-PLACE = Place(10, "w1", "b1", 100)
+PLACE = PlaceAll([Place(10, "w1", "b1", 100)])
 Acks = list[TaskExecuteRunningAck | TaskExecuteResponseAck]
 
 
@@ -67,7 +69,9 @@ def test_placed_is_written_before_the_request_leaves() -> None:
     [row] = of(asked, "write")
     assert (row.state, row.worker, row.boot, row.dispatch_id) == (T.DISPATCH, "w1", "b1", 100)
     assert events(asked) == [(E.DISPATCH, T.SUBMITTED_SUCCESS, T.DISPATCH)]
-    assert told(asked, "dispatcher") == [Placed("w1", request(base_time=row.submit_time))]
+    assert told(asked, "dispatcher") == [
+        PlacedAll([Placed("w1", request(base_time=row.submit_time))])
+    ]
 
 
 @pytest.mark.parametrize("state", sorted(set(T) - {T.SUBMITTED_SUCCESS}))
@@ -98,7 +102,7 @@ def test_nothing_of_a_stopping_instance_is_placed_though_its_kill_is_cut_into_sl
 
     asked = ctx.give(made, KillTasks(1, "stopped"))
     [rest] = of(asked, "next_turn")
-    last = Place(10 + SLICE, "w1", "b1", 100)
+    last = PlaceAll([Place(10 + SLICE, "w1", "b1", 100)])
     assert ctx.give(made, last) == [("tell", "dispatcher", NotPlaced("w1", 100))]
     assert len(of(asked, "write") + of(ctx.give(made, rest), "write")) == count
 

@@ -10,6 +10,7 @@ from stenella.actors.master.messages import (
     Explained,
     ExplainNamed,
     Placed,
+    PlacedAll,
     Stuck,
     Sweep,
     TellStuck,
@@ -90,7 +91,7 @@ def test_what_runs_names_its_worker_which_the_registry_must_know() -> None:
 
 def test_a_request_without_an_answer_is_the_dispatchers_who_repeats_it() -> None:
     ctx = Recorder()
-    made = dispatcher(ctx, worker_up(), Placed("w1", request(dispatch_id=100)))
+    made = dispatcher(ctx, worker_up(), PlacedAll([Placed("w1", request(dispatch_id=100))]))
     cause, another = Cause(dispatch_id=100), Cause(dispatch_id=99)
 
     ctx.give(made, Explain("gateway", "r", [cause, another]))

@@ -223,7 +223,7 @@ def test_fewer_slots_hold_at_once_and_more_give_work_at_once() -> None:
     placed = step(ctx, made, WorkerChanged("w1", 2, False))
 
     assert told(held, "event_persister") == []
-    assert [place.task_instance_id for place in told(placed, "event_persister")] == [11]
+    assert [p.task_instance_id for p in told(placed, "event_persister")[0].places] == [11]
 
 
 def test_only_a_worker_without_live_attempts_is_forgotten() -> None:

@@ -12,6 +12,7 @@ from stenella.actors.master.messages import (
     KillTasks,
     NotPlaced,
     Place,
+    PlaceAll,
     Ready,
     RecoverTasks,
     SendKill,
@@ -82,7 +83,7 @@ def test_nothing_is_placed_on_it_that_was_decided_before() -> None:
     made = persister(ctx, task_row(**WAITS))
     ctx.give(made, DEAD)
 
-    asked = ctx.give(made, Place(10, "w1", "b1", 101))
+    asked = ctx.give(made, PlaceAll([Place(10, "w1", "b1", 101)]))
 
     answers = told(asked, "dispatcher")
     assert NotPlaced("w1", 101) in answers

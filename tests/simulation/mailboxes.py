@@ -3,6 +3,7 @@
 Stands between the turn and the actors and counts what passes.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from stenella.actors.base import Actor, Boot, Context
@@ -17,6 +18,9 @@ SENDS_ITSELF = "workflow_executor"
 TURN_MESSAGES_MAX = 5_000
 
 
+LookAt = Callable[[object], None]
+
+
 class Counted:
     """An actor, and how much it received."""
 
@@ -27,6 +31,7 @@ class Counted:
         self.waiting: dict[int, Any] = {}  # offered and not yet received, by identity
         self.refused = 0
         self.this_turn = 0
+        self.receiving = False
 
     def receive(self, message: Any, ctx: Context) -> None:
         """Pass it on."""
@@ -36,11 +41,25 @@ class Counted:
             raise Violation("a turn ends", f"{message} is one of {self.this_turn} in one turn")
         self.waiting.pop(-1 if isinstance(message, Boot) else id(message), None)
         self.poison.strike(self.actor, message)
+        self.receiving = True
         self.actor.receive(message, ctx)
+        self.receiving = False
 
     def held(self) -> int:
         """As the actor says."""
         return self.actor.held()
+
+
+def _striking(look_at: LookAt, counted: dict[str, Counted]) -> LookAt:
+    """Poison may be a part of a message, too."""
+
+    def looked_at(part: object) -> None:
+        look_at(part)
+        for each in counted.values():
+            if each.receiving:
+                each.poison.strike(each.actor, part)
+
+    return looked_at
 
 
 class Mailboxes:
@@ -63,6 +82,7 @@ class Mailboxes:
     def watch(self, turn: Turn) -> None:
         """The turn that these actors are in; it has offered each a `Boot` itself."""
         self.turn = turn
+        turn.look_at = _striking(turn.look_at, self.counted)  # type: ignore[method-assign, assignment]
         for counted in self.counted.values():
             counted.waiting[-1] = Boot()
 
