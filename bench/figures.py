@@ -5,7 +5,7 @@ A question that needs its own setup has a file of its own and is a row here.
 
 import time
 
-from . import loads, scale
+from . import breakdown, loads, scale
 from .cluster import Cluster
 from .question import SLOTS, TYPE, WORKERS, Bench, Figure, Parameter, Parameters, Sample
 
@@ -157,5 +157,6 @@ TABLE: tuple[Bench, ...] = (
         parameters=(TASKS.at(100_000), EDGES, WORKERS, SLOTS),
         example="--tasks 2000 --runs 2",
     ),
+    breakdown.BENCH,
 )
 BENCHES = {bench.name: bench for bench in TABLE}

@@ -11,8 +11,9 @@ from pathlib import Path
 
 PROC = Path("/proc")
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
-#: Of a line of ``/proc/PID/stat`` behind the command's closing bracket: utime, stime.
-UTIME, STIME = 11, 12
+#: Of a line of ``/proc/PID/stat`` behind the command's closing bracket: utime, stime, and the
+#: same of children that were waited for.
+UTIME, STIME, CUTIME, CSTIME = 11, 12, 13, 14
 KIB = 1_024
 
 
@@ -80,6 +81,11 @@ def processor_s(pid: int) -> float:
     return _processor_s(PROC / str(pid) / "stat")
 
 
+def children_s(pid: int) -> float:
+    """Seconds of processor time of the children that it has waited for."""
+    return _seconds(PROC / str(pid) / "stat", CUTIME, CSTIME)
+
+
 def threads_s(pid: int) -> dict[str, float]:
     """Seconds of processor time by its living threads: ``{"1234 python": 0.5}``."""
     found = {}
@@ -100,5 +106,9 @@ def threads(pid: int) -> int:
 
 
 def _processor_s(path: Path) -> float:
+    return _seconds(path, UTIME, STIME)
+
+
+def _seconds(path: Path, *places: int) -> float:
     fields = path.read_text().rpartition(")")[2].split()
-    return (int(fields[UTIME]) + int(fields[STIME])) / TICKS_PER_S
+    return sum(int(fields[place]) for place in places) / TICKS_PER_S

@@ -20,6 +20,8 @@ from .limits import best, limits
 from .question import Bench, Figure, Parameters, Sample
 
 Document = dict[str, Any]
+#: Figures of a run that are told while it goes on; the document has all.
+TOLD = 3
 #: What must be the same of two answers to one question.
 QUESTION = ("bench", "unit", "parameters")
 
@@ -49,7 +51,7 @@ def measure(
         for number in range(runs):
             samples.append(bench.sample(prepared, parameters))
             values = " · ".join(
-                f"{samples[-1][figure.name]:,.2f} {figure.unit}" for figure in bench.figures
+                f"{samples[-1][figure.name]:,.2f} {figure.unit}" for figure in bench.figures[:TOLD]
             )
             progress(f"{bench.name}: {number + 1} of {runs}: {values}")
     machine_limits = best(before, limits(folder))
@@ -152,7 +154,7 @@ def _ratios(before: Document, after: Document) -> Document:
         "further": {
             name: _ratio(further[name], figure)
             for name, figure in after.get("further", {}).items()
-            if name in further
+            if name in further and further[name]["min"] > 0  # else there is no ratio
         },
     }
 

@@ -55,19 +55,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "client": STDLIB | {"home", "msgspec", "protocol", "stenella", "workflow", "yaml", "zmq"},
     "bench": STDLIB
     | {"client", "protocol.errors", "protocol.states", "stenella", "storage.read_only", "zmq"},
+    "bench/timed.py": STDLIB | {"actors", "home", "protocol", "runtime", "storage"},
     "console": STDLIB
-    | {
-        "client",
-        "click",
-        "home",
-        "msgspec",
-        "protocol",
-        "rich",
-        "stenella",
-        "storage.inventory",
-        "storage.listing",
-        "storage.queries",
-    },
+    | {"client", "click", "home", "msgspec", "protocol", "rich", "stenella"}
+    | {"storage.inventory", "storage.listing", "storage.queries"},
     "cli.py": STDLIB | {"click", "console", "home", "msgspec", "protocol.errors", "stenella"},
     "__main__.py": {"cli"},
     "__init__.py": {"client", "protocol.errors"},  # the lazy names of the public API
