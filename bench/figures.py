@@ -8,6 +8,7 @@ import time
 from . import breakdown, loads, scale
 from .cluster import Cluster
 from .question import SLOTS, TYPE, WORKERS, Bench, Figure, Parameter, Parameters, Sample
+from .workers import WORKERS_BENCH
 
 
 def fanout(cluster: Cluster, parameters: Parameters) -> Sample:
@@ -157,6 +158,7 @@ TABLE: tuple[Bench, ...] = (
         parameters=(TASKS.at(100_000), EDGES, WORKERS, SLOTS),
         example="--tasks 2000 --runs 2",
     ),
+    WORKERS_BENCH,
     breakdown.BENCH,
 )
 BENCHES = {bench.name: bench for bench in TABLE}

@@ -34,7 +34,7 @@ from ..protocol.commands import (
 from ..protocol.errors import NotAllowed, RefusedInState
 from ..storage.journal import Journal, MasterStart
 from ..storage.queries import Queries
-from . import machine, suspects_file
+from . import descriptors, machine, suspects_file
 from .key_table import CLIENTS, WORKERS, KeyTable
 from .link import RouterLink
 from .node import EXIT_AGAIN, EXIT_OK, Node, clock_us, in_pool, link_limits, wall_ms
@@ -125,10 +125,11 @@ class Master:
         self.home, self.journal = home, journal
         self.epoch = started.epoch
         self.queries = Queries.open(home.database)
+        files = descriptors.raise_limit()
         self.context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         server = keys.server_keys(home)
         self.keys = KeyTable(home)
-        self.zap = ZapServer(self.context, self._role_of)
+        self.zap = ZapServer(self.context, self._role_of, descriptors.Room(files))
         self.limits = link_limits(settings)
         last = endpoints.remembered(home)
         self.clients = self._bind(

@@ -6,6 +6,7 @@ One per context, made before the first `RouterLink` of that context and closed a
 
 import logging
 import time
+from collections import deque
 from collections.abc import Callable
 
 import gevent
@@ -19,6 +20,19 @@ log = logging.getLogger(__name__)
 
 ZAP_ENDPOINT = "inproc://zeromq.zap.01"  # fixed by RFC 27
 LOG_S_MIN = 10.0  # between two lines about refused keys: a stranger must not fill the disk
+#: A handshake ends after two seconds; more connections that wait are told to come again.
+WAITING_MAX = 1_000
+REFUSED = (b"400", b"key refused", b"")
+#: Of RFC 27: the connection is dropped, and a peer of ours connects again by itself.
+COME_AGAIN = (b"300", b"not now", b"")
+
+
+class NotYet(Exception):
+    """It is not known now whether a key is good: to be asked again after ``after_s``."""
+
+    def __init__(self, after_s: float) -> None:
+        super().__init__(after_s)
+        self.after_s = after_s
 
 
 class ZapServer:
@@ -27,15 +41,20 @@ class ZapServer:
     ``role_of(public_key, door)`` (Z85; the door is the `RouterLink`'s) gives the user id that the
     link then hands on with each frame of that connection, None for a key that may not come in
     there. It is asked once a connection: what a revoked key still sends is the node's to refuse.
+    Where it raises `NotYet` the connection waits and it is asked again. ``has_room()``: False where
+    there is no descriptor for one more connection, which is then told to come again.
     """
 
     def __init__(
         self,
         context: zmq.Context[zmq.Socket[bytes]],
         role_of: Callable[[bytes, str], str | None],
+        has_room: Callable[[], bool] = lambda: True,
     ) -> None:
         self.refused = 0  # connections
-        self._role_of = role_of
+        self._role_of, self._has_room = role_of, has_room
+        self._waiting: deque[list[bytes]] = deque()
+        self._again_s = 0.0  # then those that wait are asked about again
         self._wake = Event()
         self._logged_at = -LOG_S_MIN
         # ROUTER, not REP: no lockstep. Not mandatory: a peer that left needs no answer.
@@ -48,11 +67,12 @@ class ZapServer:
         with watching(self._wake, self._socket):
             while True:
                 self._wake.clear()
+                self._answer_waiting()
                 self._answer_burst()
                 if readable(self._socket):
                     gevent.sleep(0)
                 else:
-                    self._wake.wait()
+                    self._wake.wait(self._again_s if self._waiting else None)
 
     def nudge(self) -> None:
         """Look at the socket again."""
@@ -68,18 +88,33 @@ class ZapServer:
                 question = self._socket.recv_multipart(zmq.NOBLOCK)
             except zmq.Again:
                 return
-            peer, delimiter, version, request_id, door, address, _id, mechanism, *proof = question
-            user_id = self._judge(mechanism, proof, address, door)
-            verdict = [b"400", b"key refused", b""]
-            if user_id is not None:
-                verdict = [b"200", b"OK", user_id.encode()]
-            self._socket.send_multipart(
-                [peer, delimiter, version, request_id, *verdict, b""], zmq.NOBLOCK
-            )
+            self._answer(question)
+
+    def _answer_waiting(self) -> None:
+        for _ in range(len(self._waiting)):
+            self._answer(self._waiting.popleft())
+
+    def _answer(self, question: list[bytes]) -> None:
+        peer, delimiter, version, request_id, door, address, _id, mechanism, *proof = question
+        verdict = COME_AGAIN
+        if self._has_room():
+            try:
+                user_id = self._judge(mechanism, proof, address, door)
+            except NotYet as error:
+                if len(self._waiting) < WAITING_MAX:
+                    self._again_s = error.after_s
+                    self._waiting.append(question)
+                    return
+            else:
+                verdict = REFUSED if user_id is None else (b"200", b"OK", user_id.encode())
+        self._socket.send_multipart(
+            [peer, delimiter, version, request_id, *verdict, b""], zmq.NOBLOCK
+        )
 
     def _judge(
         self, mechanism: bytes, proof: list[bytes], address: bytes, door: bytes
     ) -> str | None:
+        """Raises what ``role_of`` raises."""
         key = z85.encode(proof[0]) if mechanism == b"CURVE" else b""
         user_id = self._role_of(key, door.decode()) if key else None
         if user_id is None:

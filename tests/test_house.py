@@ -53,8 +53,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "runtime/warden_tasks.py": STDLIB | {"actors.worker.warden"},
     "tasks": STDLIB | {"msgspec", "protocol", "workflow"},
     "client": STDLIB | {"home", "msgspec", "protocol", "stenella", "workflow", "yaml", "zmq"},
-    "bench": STDLIB
-    | {"client", "protocol.errors", "protocol.states", "stenella", "storage.read_only", "zmq"},
+    "bench": STDLIB | {"client", "home", "protocol", "stenella", "storage.read_only", "zmq"},
     "bench/timed.py": STDLIB | {"actors", "home", "protocol", "runtime", "storage"},
     "console": STDLIB
     | {"client", "click", "home", "msgspec", "protocol", "rich", "stenella"}

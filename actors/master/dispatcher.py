@@ -58,6 +58,10 @@ from .ready_queue import AGE_MS, Key, ReadyQueue, rank_ms
 EMPTY_QUEUES_MAX = 64
 
 
+#: Between two looks at all that is unanswered: it may be 256,000 requests to 1,000 workers.
+LOOK_MS_MIN = 100
+
+
 class PlaceReady(Message, frozen=True):
     """To oneself, behind what has become ready or free in the same moment: place it now."""
 
@@ -285,10 +289,9 @@ class Dispatcher:
         if slots.boot != up.boot:
             slots.refused_types = set()
             slots.beat = 0
-            for unanswered in (self.requests, self.kills):
-                for dispatch_id, entry in list(unanswered.items()):
-                    if entry.worker == up.worker and entry.command.to_boot != up.boot:
-                        del unanswered[dispatch_id]
+            for unanswered, dispatch_id in self._unanswered(slots):
+                if unanswered[dispatch_id].command.to_boot != up.boot:
+                    del unanswered[dispatch_id]
         slots.boot, slots.peer, slots.groups = up.boot, up.peer, up.groups
         slots.types, slots.count = frozenset(up.types), up.slots
         slots.silent, slots.no_disk, slots.refused_at_beat = False, False, None
@@ -320,9 +323,18 @@ class Dispatcher:
 
     def _settled_below(self, slots: Slots) -> int:
         """Everything below was placed there by this master and is answered, or never was."""
-        open_ids = [d for d, entry in self.requests.items() if entry.worker == slots.name]
-        open_ids += [d for d, entry in self.kills.items() if entry.worker == slots.name]
+        open_ids = (dispatch_id for _, dispatch_id in self._unanswered(slots))
         return min(open_ids, default=slots.placed_max + 1 if slots.placed_max else 0)
+
+    def _unanswered(self, slots: Slots) -> list[tuple[dict[int, "Unanswered"], int]]:
+        """Its requests, then its kills: each is of a dispatch that it holds. No look at others'."""
+        return [
+            (unanswered, dispatch_id)
+            for unanswered in (self.requests, self.kills)
+            for held in (slots.live, slots.instant)
+            for dispatch_id in held
+            if dispatch_id in unanswered
+        ]
 
     def _count_running(self, count: CountRunning, ctx: Context) -> None:
         for document in count.workers:
@@ -435,10 +447,8 @@ class Dispatcher:
 
     def _send_all(self, slots: Slots, ctx: Context) -> None:
         """At once what would be repeated some time: the worker has (re)appeared."""
-        for unanswered in (self.requests, self.kills):
-            for entry in unanswered.values():
-                if entry.worker == slots.name:
-                    self._send(entry, ctx)
+        for unanswered, dispatch_id in self._unanswered(slots):
+            self._send(unanswered[dispatch_id], ctx)
 
     def _look_at_due(self, ctx: Context) -> None:
         self.timer_ms = None
@@ -450,6 +460,8 @@ class Dispatcher:
                 if entry.due_ms <= ctx.now_ms:
                     self._send(entry, ctx)
         dues = [e.due_ms for u in (self.requests, self.kills) for e in u.values()]
+        if dues:
+            dues = [max(min(dues), ctx.now_ms + LOOK_MS_MIN)]
         dues += [due_ms for due_ms, _, _ in self.delayed[:1]]
         if dues:
             self._arm(min(dues), ctx)

@@ -411,7 +411,8 @@ def test_a_beat_is_answered_with_its_number_epoch_and_boot() -> None:
 def test_settled_is_what_lies_below_the_lowest_without_an_answer(unanswered: Any) -> None:
     ctx = Recorder()
     later = PlacedAll([Placed("w1", request(dispatch_id=105))])
-    made = dispatcher(ctx, worker_up(), unanswered, later, Answered(105))
+    held = Occupied("w1", 100, 10, "shell")
+    made = dispatcher(ctx, worker_up(), held, unanswered, later, Answered(105))
 
     assert settled(step(ctx, made, beat())) == 100
 

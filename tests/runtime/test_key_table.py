@@ -7,7 +7,8 @@ import pytest
 from stenella.home import keyring
 from stenella.home.keys import Role
 from stenella.home.layout import Home, open_home
-from stenella.runtime.key_table import CLIENTS, PEERS_MAX, WORKERS, KeyTable
+from stenella.runtime.key_table import CLIENTS, LOOK_AGAIN_S, PEERS_MAX, WORKERS, KeyTable
+from stenella.runtime.zap import NotYet
 
 
 @pytest.fixture
@@ -27,7 +28,19 @@ def test_a_new_key_is_good_at_once_at_the_door_of_its_role(home: Home) -> None:
 
     assert table.admit(key, WORKERS) == f"worker:far:{key.decode()}"
     assert table.admit(key, CLIENTS) is None
+    table._looked_s = 0.0
     assert table.admit(b"?" * 40, WORKERS) is None
+
+
+def test_a_key_that_was_issued_since_the_last_look_is_not_refused(home: Home) -> None:
+    table = KeyTable(home)
+    key = issue(home)
+
+    with pytest.raises(NotYet):
+        table.admit(key, WORKERS)
+    table._looked_s -= LOOK_AGAIN_S
+
+    assert table.admit(key, WORKERS) is not None
 
 
 def test_an_observer_comes_in_by_the_clients_door(home: Home) -> None:

@@ -11,7 +11,7 @@ import zmq
 
 from stenella.protocol.errors import RefusedInState, Usage
 from stenella.runtime.link import DealerLink, Endpoint, LinkLimits, RouterLink, readable
-from stenella.runtime.zap import ZapServer
+from stenella.runtime.zap import NotYet, ZapServer
 
 pytestmark = pytest.mark.live
 
@@ -65,10 +65,14 @@ class Wire:
         self.dealer_count = 0
         self.pumps: dict[object, gevent.Greenlet[[], None]] = {}
         self.raw: list[zmq.Socket[bytes]] = []
-        self.zap = ZapServer(
-            self.context, lambda key, _door: "worker:1" if key == WORKER_KEY else None
-        )
+        self.not_yet, self.has_room = False, True
+        self.zap = ZapServer(self.context, self._role_of, lambda: self.has_room)
         self._start(self.zap)
+
+    def _role_of(self, key: bytes, _door: str) -> str | None:
+        if self.not_yet:
+            raise NotYet(0.01)
+        return "worker:1" if key == WORKER_KEY else None
 
     def open_router(
         self, limits: LinkLimits = LIMITS, endpoint: str = "tcp://127.0.0.1:0"
@@ -448,6 +452,31 @@ def test_an_address_that_is_none_ends_the_dealer_with_a_clear_error(wire: Wire) 
 
     with pytest.raises(Usage, match="tcp://HOST:PORT"):
         dealer.link.run()
+
+
+def test_a_key_that_is_not_known_yet_waits_until_it_is(wire: Wire) -> None:
+    wire.not_yet = True
+    wire.open_router()
+    dealer = wire.open_dealer()
+    wait_until(lambda: wire.zap._waiting)
+
+    wire.not_yet = False
+
+    wait_until(lambda: dealer.link.up)
+    assert (dealer.link._connection_count, wire.zap.refused) == (1, 0)
+
+
+def test_who_comes_while_there_is_no_room_comes_again(wire: Wire) -> None:
+    wire.has_room = False
+    wire.open_router()
+    dealer = wire.open_dealer()
+    wait_until(lambda: dealer.lookup_count >= 2)
+    assert not dealer.link.up
+
+    wire.has_room = True
+
+    wait_until(lambda: dealer.link.up)
+    assert wire.zap.refused == 0
 
 
 @pytest.mark.slow

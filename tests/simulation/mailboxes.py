@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from stenella.actors.base import Actor, Boot, Context
+from stenella.actors.master.dispatcher import Dispatcher
 from stenella.actors.turn import Turn
 
 from .poison import Poison
@@ -106,3 +107,16 @@ class Mailboxes:
                 raise Violation("I32 mailbox conservation", f"{name} has lost messages")
             if sum(box.rejected.values()) != counted.refused:
                 raise Violation("I32 mailbox conservation", f"{name} refused without a reason")
+            if isinstance(counted.actor, Dispatcher):
+                _check_unanswered(counted.actor)
+
+
+def _check_unanswered(dispatcher: Dispatcher) -> None:
+    """What is asked of a worker is looked for among what it holds. Raises `Violation`."""
+    for unanswered in (dispatcher.requests, dispatcher.kills):
+        for dispatch_id, entry in unanswered.items():
+            slots = dispatcher.workers[entry.worker]
+            if dispatch_id not in slots.live and dispatch_id not in slots.instant:
+                text = f"{entry.command} to {entry.worker}, which does not hold it"
+                number = entry.command.task_instance_id
+                raise Violation("what is unanswered holds a place", text, number)

@@ -1,0 +1,129 @@
+"""What a thousand connected workers cost: the master's core at rest, and the others' tasks."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from ..protocol.errors import RefusedInState
+from . import loads
+from .cluster import Cluster
+from .question import SLOTS, WORKERS, Bench, Figure, Parameter, Parameters, Sample
+
+HEARTBEAT_MS = 2_000  # the default of cluster.heartbeat_s, which a benchmark's cluster has
+#: After joining: one beat of each, so that all that follows a registration is over.
+SETTLE_S = 1.25 * HEARTBEAT_MS / 1_000
+CPU_HZ = os.sysconf("SC_CLK_TCK")
+SHARE_MIN = 0.01  # less is noise, and nothing could be held against 0
+#: Of the links: one in which nothing is ever ready, or that of all tasks.
+GROUPS = {"workers": "links", "all": "default"}
+
+
+class Load:
+    """A cluster, and the program that holds links to its master."""
+
+    def __init__(self, cluster: Cluster, program: "subprocess.Popen[str]") -> None:
+        self.cluster, self.program = cluster, program
+        [self.master] = [node["pid"] for node in cluster.status["masters"]]
+
+    def say(self, word: str) -> dict[str, float]:
+        """``join`` or ``leave``; what the program has done. Raises `RefusedInState` if it died."""
+        assert self.program.stdin is not None
+        assert self.program.stdout is not None
+        self.program.stdin.write(word + "\n")
+        self.program.stdin.flush()
+        answer = self.program.stdout.readline()
+        if not answer:
+            raise RefusedInState("the benchmark's load program has ended; it has said why")
+        document: dict[str, float] = json.loads(answer)
+        return document
+
+
+@contextmanager
+def load_of(parameters: Parameters) -> Iterator[Load]:
+    """A fresh cluster, and as many keys as there will be links."""
+    with Cluster(parameters["workers"], parameters["slots"]) as cluster:
+        words = [cluster.home, parameters["links"], GROUPS[parameters["takers"]], HEARTBEAT_MS]
+        program = subprocess.Popen(
+            [sys.executable, "-P", "-m", "stenella.bench.links", *map(str, words)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        with program:
+            try:
+                yield Load(cluster, program)
+            finally:
+                assert program.stdin is not None
+                program.stdin.close()  # it ends then
+
+
+def workers(load: Load, parameters: Parameters) -> Sample:
+    """The same without and with the links, one right after the other."""
+    alone = _measured(load, parameters)
+    load.say("join")
+    time.sleep(SETTLE_S)
+    joined = _measured(load, parameters)
+    load.say("leave")
+    return {
+        "rate": joined["rate"],
+        "alone": alone["rate"],
+        "beats": max(SHARE_MIN, joined["master"] - alone["master"]),
+        "load": max(SHARE_MIN, joined["load"]),
+    }
+
+
+def _measured(load: Load, parameters: Parameters) -> dict[str, float]:
+    before = {"master": cpu_s(load.master), "load": cpu_s(load.program.pid)}
+    began_s = time.monotonic()
+    time.sleep(parameters["seconds"])
+    took_s = time.monotonic() - began_s
+    after = {"master": cpu_s(load.master), "load": cpu_s(load.program.pid)}
+    shares = {name: 100 * (after[name] - before[name]) / took_s for name in before}
+    began = time.time()
+    definition: dict[str, Any] = loads.fan(parameters["tasks"], "noop")
+    end_time = load.cluster.finish(definition)["end_time"]
+    return {"rate": parameters["tasks"] / (end_time - began), **shares}
+
+
+def cpu_s(pid: int) -> float:
+    """What all threads of a process have used so far; 10 ms are its grain."""
+    with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+        fields = file.read().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / CPU_HZ
+
+
+WORKERS_BENCH = Bench(
+    name="workers",
+    question="What do many connected workers cost?",
+    detail="Links of a load program, without workers behind them: each with a key of its own, over "
+    "TCP with CURVE, registered, with a heartbeat every 2 s. Measured are the tasks a second "
+    "beside them and alone, and what their heartbeats take of a core at rest: of the master's, and "
+    "of the load program's on the same machine.",
+    figures=(
+        Figure("rate", "tasks/s", "round_trip_us"),
+        Figure("alone", "tasks/s", "round_trip_us"),
+        Figure("beats", "% of a core", higher_is_better=False),
+        Figure("load", "% of a core", higher_is_better=False),
+    ),
+    sample=workers,
+    parameters=(
+        Parameter("links", 1_000, "Connected workers.", high=10_000),
+        Parameter(
+            "takers",
+            "workers",
+            "Who takes the tasks: the real workers alone, or the links as well.",
+            choices=tuple(GROUPS),
+        ),
+        Parameter("tasks", 20_000, "Noops of the workflow, all independent."),
+        Parameter("seconds", 8, "At rest, without and with the links.", high=3_600),
+        WORKERS,
+        SLOTS,
+    ),
+    setup=load_of,
+    example="--links 20 --tasks 200 --seconds 1 --runs 1",
+)
