@@ -157,6 +157,7 @@ class WorkflowExecutor:
         self.stops: dict[int, list[str]] = {}  # instance being loaded → request ids of stops
         self.kills: dict[tuple[int, str], list[str]] = {}  # the same of kills, by instance and task
         self.unparks: dict[int, list[str]] = {}  # the same of those who let it go on
+        self.unparked: dict[int, None] = {}  # in this life; they may be read as they were before
         self.recovering: deque[Live] = deque()
         self.more_to_recover = 0  # id to go on from
         self.limits = Deadlines("limit")  # by instance id: when its time is over
@@ -418,8 +419,9 @@ class WorkflowExecutor:
         """It is not taken up here: the next life recovers it with everything else, and judges."""
         for request_id in self.unparks.pop(loaded.key[0], []):
             for row in loaded.rows:
-                if row.attention:
+                if row.attention and row.id not in self.unparked:
                     row.attention = ""
+                    self.unparked[row.id] = None
                     ctx.write(row)
             done = {"workflow_instance_id": loaded.key[0]}
             ctx.tell("gateway", Done(request_id, done, starts_anew=True))

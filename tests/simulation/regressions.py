@@ -12,6 +12,7 @@ from stenella.actors.master.gateway import Gateway
 from stenella.actors.master.known import Known
 from stenella.actors.master.liveness import Terms
 from stenella.actors.master.registry import Registry
+from stenella.actors.master.workflow_executor import WorkflowExecutor
 from stenella.actors.turn import Turn
 from stenella.actors.worker.callback_sender import CallbackSender
 from stenella.actors.worker.executor import Executor
@@ -156,6 +157,14 @@ class StartsWhereverItIs(Executor):
         self.warden = warden
 
 
+class UnparksTwice(WorkflowExecutor):
+    """An instance that two letters stand for was written twice, from what was read before."""
+
+    def _unpark_loaded(self, loaded: Any, ctx: Context) -> None:
+        self.unparked.clear()
+        super()._unpark_loaded(loaded, ctx)
+
+
 #: Workers that stand still, and wardens that die meanwhile.
 ASLEEP = {
     "leased": 0.0,
@@ -244,6 +253,13 @@ FOUND = [
         in_worker(callback_sender=CountsAnew),
         CALM | WORKERS_DIE | LOSSY | POWER_FAILS,
         seed=15,
+    ),
+    Bug(
+        "two letters of one instance",
+        "§4",
+        in_master(workflow_executor=UnparksTwice),
+        {"crasher": "running", "leased": 0.0},
+        seed=5,
     ),
     Bug("a node that spins", "rests", Parts(turn=Spins), SLOW_DISK | {"ahead_bytes": 400}),
     Bug("a log asked for once", "I36", in_master(gateway=AsksOnce), {"loss": 0.3, "noops": 0.0}),
