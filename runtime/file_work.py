@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from gevent import sleep
 from gevent.event import Event
 from gevent.threadpool import ThreadPool
 
@@ -33,10 +34,11 @@ class Job(NamedTuple):
 class FileWork:
     """The queue to the threads; nothing is done before `run` is, which is run once per thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, threads: int = THREADS, gather_s: float = 0.0) -> None:
         self._jobs: deque[Job] = deque()
         self._wake = Event()
-        self._pool = ThreadPool(THREADS)
+        self._pool = ThreadPool(threads)
+        self._gather_s = gather_s  # how long jobs may wait for others, to cross together
 
     def post(
         self,
@@ -52,6 +54,8 @@ class FileWork:
         """Serve until killed."""
         while True:
             self._wake.wait()
+            if self._gather_s:
+                sleep(self._gather_s)
             while self._jobs:
                 jobs = [self._jobs.popleft() for _ in range(min(JOBS_MAX, len(self._jobs)))]
                 results = self._pool.apply(_do_all, (jobs,))

@@ -4,26 +4,21 @@ import logging
 import os
 import secrets
 import select
-import shutil
 import socket
 from pathlib import Path
 from typing import Any
 
 import gevent
-import msgspec
 import zmq
 from gevent.threadpool import ThreadPool
 
 from .. import __version__
 from ..actors.base import (
     Collect,
-    Collected,
     Discard,
     Leave,
     LinkChanged,
-    LogPage,
     Prepare,
-    Prepared,
     ReadLog,
     ToWarden,
     Vitals,
@@ -32,22 +27,20 @@ from ..actors.base import (
 from ..actors.suspects import CRASHES_MAX, JOURNAL, Suspicion, convicted
 from ..actors.turn import Limits, Turn
 from ..actors.worker.identity import Identity
-from ..actors.worker.log_reader import log_name
 from ..actors.worker.role import MASTER_PEER, WORKER_ROUTES, worker_actors
-from ..home import endpoints, keys, locks, logs
+from ..home import endpoints, keys, locks
 from ..home.keys import KeyPair
 from ..home.layout import Home, WorkerHome
 from ..home.settings import Settings
 from ..protocol.codec import CommandDecoder
-from ..protocol.commands import TaskExecuteRequest, ToWorker
+from ..protocol.commands import ToWorker
 from ..protocol.errors import RefusedInState, Unreachable
-from ..protocol.launch import INSTANT_TYPES, CannotPrepare, Collection, Launch
-from ..protocol.rows import Batch, CommitTransient, CommitUnknown, JournalNode
+from ..protocol.launch import INSTANT_TYPES
+from ..protocol.rows import Batch, CommitTransient, CommitUnknown, JournalAttempt, JournalNode
 from ..storage.worker_journal import JournalDamaged, WorkerJournal, set_aside
-from ..tasks import run_as as run_as_account
-from ..tasks.types import TaskType, offered
-from . import file_work, machine, suspects_file
-from .file_work import FileWork
+from ..tasks.types import offered
+from . import machine, suspects_file
+from .attempt_files import AttemptFiles
 from .link import DealerLink, Endpoint
 from .node import EXIT_AGAIN, EXIT_OK, Node, clock_us, in_pool, link_limits
 from .warden_link import WardenLink
@@ -114,6 +107,8 @@ def _live(
         cluster = pair.cluster or _cluster(home, journal, supervised)
         journal, node_row = in_pool(storage, _begin_life, journal, place, full, cluster)
         worker = Worker(home, settings, place, pair, storage, journal, node_row, slots, groups)
+        attempts: list[JournalAttempt] = in_pool(storage, journal.load, "attempts")
+        worker.files.clear_away([row.dispatch_id for row in attempts])
         return worker.run(supervised)
     finally:
         if journal is not None:
@@ -202,8 +197,10 @@ class Worker:
     ) -> None:
         self.home, self.place, self.settings = home, place, settings
         self.cluster = row.cluster
-        self.types: dict[str, TaskType] = offered()
-        self.files = FileWork()
+        types = offered()
+        self.files = AttemptFiles(
+            place, settings.worker, types, f"{row.cluster}.{pair.name}", self._offer
+        )
         self.pair = pair
         identity = Identity(
             worker=pair.name,
@@ -214,7 +211,7 @@ class Worker:
             cluster=row.cluster,
             groups=list(groups or settings.worker.groups),
             slots=slots or settings.worker.slot_count(),
-            types=sorted({*self.types, *INSTANT_TYPES}),
+            types=sorted({*types, *INSTANT_TYPES}),
             version=__version__,
             pid=os.getpid(),
             host=socket.gethostname(),
@@ -262,11 +259,12 @@ class Worker:
         """Live until told to leave; running tasks stay with the warden."""
         self.node.heed_signals(supervised)
         try:
-            file_threads = [self.files.run] * file_work.THREADS
-            return self.node.run([self.link.run, self._run_warden_link, *file_threads])
+            pumps = [self.link.run, self._run_warden_link, *self.files.pumps()]
+            return self.node.run(pumps)
         finally:
             self.link.close()
             self.context.destroy(linger=0)
+            self.files.close()
 
     def _warden_link(self, identity: Identity) -> WardenLink:
         return WardenLink(
@@ -312,6 +310,9 @@ class Worker:
     def _deliver(self, body: bytes) -> None:
         self.node.take_frame(MASTER_PEER, "master", body, _to_worker, WORKER_ROUTES)
 
+    def _offer(self, actor: str, message: Any) -> None:
+        self.node.offer(actor, message)
+
     def _hear_warden(self, message: dict[str, Any]) -> None:
         self.node.offer("executor", WardenSaid(message))
 
@@ -331,6 +332,7 @@ class Worker:
         )
         self.node.offer("membership", vitals)
         self.link.nudge()
+        self.files.look()
 
     # --- what is performed ----------------------------------------------------------------------
 
@@ -338,14 +340,8 @@ class Worker:
         match effect:
             case ToWarden():
                 self._tell_warden(effect.message, effect.only)
-            case Prepare():
-                self.files.post(self._prepare, effect.request, self._prepared)
-            case Collect():
-                self.files.post(self._collect, effect, self._collected)
-            case Discard():
-                self.files.post(_remove, self._work(effect.dispatch_id))
-            case ReadLog():
-                self.files.post(self._read_log, effect, self._log_read)
+            case Prepare() | Collect() | Discard() | ReadLog():
+                self.files.perform(effect)
             case Leave():
                 gevent.spawn(self._leave, effect)
             case _:
@@ -353,77 +349,9 @@ class Worker:
 
     def _tell_warden(self, message: dict[str, Any], only: tuple[int, int] | None) -> None:
         if message["do"] == "start":
-            log_file = str(self.place.logs / message["log"])
             limit = self.settings.worker.log_bytes_max
-            message = message | {"log": log_file, "log_bytes_max": limit}
+            message = message | {"log": self.files.log(message["log"]), "log_bytes_max": limit}
         self.warden.post(message, only)
-
-    def _work(self, dispatch_id: int, run_as: str | None = None) -> Path:
-        """The attempt's folder; what it was at its start is seen by where it lies."""
-        name = f"{self.node.cluster}.{self.node.sender}.{dispatch_id}"
-        outside = run_as_account.FOLDERS / name
-        return outside if run_as or outside.exists() else self.place.work / str(dispatch_id)
-
-    def _prepare(self, request: TaskExecuteRequest) -> Launch | None:
-        logs = self.place.logs / str(request.workflow_instance_id)
-        logs.mkdir(mode=0o700, parents=True, exist_ok=True)
-        kind = self.types[request.task_type]
-        account = None
-        if request.run_as is not None:
-            allowed = self.settings.worker.run_as_allowed
-            account = run_as_account.account(request.run_as, allowed)
-        if account is None:
-            folder = self._work(request.dispatch_id)
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            return kind.prepare(request, folder)
-        folder = self._work(request.dispatch_id, request.run_as)
-        run_as_account.make_folder(folder)
-        launch = kind.prepare(request, folder)
-        log_file = self.place.logs / log_name(
-            request.workflow_instance_id, request.task_instance_id, request.attempt
-        )
-        run_as_account.hand_over(folder, log_file, account)
-        return None if launch is None else run_as_account.as_account(launch, account, request)
-
-    def _prepared(self, request: TaskExecuteRequest, launch: Any) -> None:
-        problem = ""
-        if isinstance(launch, Exception):
-            launch, problem = None, _sentence(launch)
-        self.node.offer("executor", Prepared(request.dispatch_id, launch, problem))
-
-    def _collect(self, effect: Collect) -> Collection:
-        folder, log_path = self._work(effect.dispatch_id), self.place.logs / effect.log
-        cut = self._settle_log(log_path)
-        collection = self.types[effect.task_type].collect(
-            folder, log_path, effect.exit_code, effect.outputs, effect.required
-        )
-        # Plain JSON, whoever made it.
-        outputs = msgspec.json.decode(msgspec.json.encode(collection.outputs))
-        return Collection(outputs, collection.tail, collection.problem, cut)
-
-    def _settle_log(self, path: Path) -> str:
-        try:
-            return logs.settle(path, self.settings.worker.log_bytes_max)
-        except OSError as error:  # a full disk must not turn a success into a failure
-            log.warning("log not cut log=%s error=%s", path, error.strerror)
-            return ""
-
-    def _collected(self, effect: Collect, collection: Any) -> None:
-        if isinstance(collection, Exception):
-            collection = Collection({}, "", _sentence(collection))
-        self.node.offer("executor", Collected(effect.dispatch_id, collection))
-
-    def _read_log(self, effect: ReadLog) -> LogPage:
-        try:
-            page = logs.read_page(self.place.logs / effect.log, effect.offset, effect.limit)
-        except FileNotFoundError:
-            return LogPage(effect.token, b"", 0, False, effect.offset)
-        return LogPage(effect.token, page.data, page.size, True, page.offset)
-
-    def _log_read(self, effect: ReadLog, page: Any) -> None:
-        if isinstance(page, Exception):
-            page = LogPage(effect.token, b"", 0, False, effect.offset)
-        self.node.offer("log_reader", page)
 
     def _leave(self, effect: Leave) -> None:
         if effect.end_warden:
@@ -433,17 +361,6 @@ class Worker:
         gevent.sleep(LAST_FRAMES_S)
         log.info("worker leaves reason=%s", effect.reason)
         self.node.leave(EXIT_AGAIN if effect.again else EXIT_OK)
-
-
-def _remove(folder: Path) -> None:
-    shutil.rmtree(folder, ignore_errors=True)
-
-
-def _sentence(error: Exception) -> str:
-    """Why a task type could not do its work, for the person who reads the task's message."""
-    if isinstance(error, CannotPrepare):
-        return str(error)
-    return f"{type(error).__name__}: {error}"
 
 
 def _no_questions(name: str, key: tuple[Any, ...]) -> None:

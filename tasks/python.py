@@ -26,6 +26,10 @@ class Python:
     def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
         self._inherited = inherited(environ) | UNBUFFERED
 
+    def rewritten(self, request: TaskExecuteRequest) -> tuple[str, ...]:
+        """See `types.TaskType`."""
+        return () if request.file is not None else (SCRIPT_FILE,)
+
     def prepare(self, request: TaskExecuteRequest, folder: Path) -> Launch | None:
         """The interpreter's process; raises `CannotPrepare` where it could not be started."""
         env = environment(request, folder, self._inherited)

@@ -39,13 +39,16 @@ class TaskType(Protocol):
 
     Both methods may be called again with the same arguments after a crash and must then come to
     the same end; several attempts are prepared at the same time.
+
+    A type may also have ``rewritten(request) -> tuple[str, ...]``: names of files of mode 0700 that
+    its ``prepare`` writes anew, whatever they hold. The folder may then have them already.
     """
 
     def prepare(self, request: TaskExecuteRequest, folder: Path) -> Launch | None:
         """Make the attempt's files; say what process it is to be, None if it needs none.
 
-        ``folder`` is absolute, the attempt's alone, and may not exist yet. Raises `CannotPrepare`
-        with a text for people: the attempt then fails with reason ``preflight``.
+        ``folder`` is absolute, the attempt's alone, and empty, or may not exist yet. Raises
+        `CannotPrepare` with a text for people: the attempt then fails with reason ``preflight``.
         """
 
     def collect(

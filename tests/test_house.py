@@ -91,7 +91,6 @@ LONG_FILES: dict[str, str] = {
     "actors/worker/executor.py": "one attempt's way from request to result, and its adoption",
     "protocol/commands.py": "every command on the wire, so that the protocol is read as one",
     "actors/turn.py": "take, think, commit and release, whose order is the whole point",
-    "runtime/worker_node.py": "a worker as a process, from its journal to its last frame",
     "runtime/node.py": "the performers of one turn, from what arrives to the end",
     "runtime/link.py": "both ends of one wire, so that they are read together",
     "tests/actors/test_gateway.py": "every conversation at the one door",

@@ -1,0 +1,133 @@
+"""A worker's files: prepared, collected and removed on native threads."""
+
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import gevent
+import pytest
+
+from stenella.actors.base import Collect, Collected, Discard, Prepare, Prepared
+from stenella.home import settings
+from stenella.home.layout import Home, WorkerHome
+from stenella.protocol.launch import Collection, Launch
+from stenella.runtime.attempt_files import AttemptFiles
+from stenella.tasks.shell import Shell
+from stenella.tasks.types import TaskType
+
+from ..tasks.attempts import ENVIRON, request
+
+
+class Held(Shell):
+    """Prepares when the gate is open."""
+
+    def __init__(self) -> None:
+        super().__init__(ENVIRON)
+        self.entered, self.gate = threading.Event(), threading.Event()
+
+    def prepare(self, request: Any, folder: Path) -> Launch | None:
+        self.entered.set()
+        assert self.gate.wait(20)
+        return super().prepare(request, folder)
+
+
+class Worker:
+    """Who has the files, and what it is answered."""
+
+    def __init__(self, place: WorkerHome) -> None:
+        self.place, self.held = place, Held()
+        types: dict[str, TaskType] = {"shell": Shell(ENVIRON), "held": self.held}
+        self.answers: list[Any] = []
+        worker = settings.load(None).worker
+        self.files = AttemptFiles(place, worker, types, "c.w", self._answered)
+        self.pumps = [gevent.spawn(pump) for pump in self.files.pumps()]
+
+    def _answered(self, actor: str, message: Any) -> None:
+        self.answers.append(message)
+
+    def wait_for(self, condition: Any) -> None:
+        with gevent.Timeout(20):
+            while not condition():
+                gevent.sleep(0.001)
+
+    def answer_to(self, effect: Any) -> Any:
+        before = len(self.answers)
+        self.files.perform(effect)
+        self.wait_for(lambda: len(self.answers) > before)
+        return self.answers[-1]
+
+    def folders(self) -> list[str]:
+        return sorted(os.listdir(self.place.work))
+
+
+@pytest.fixture
+def worker(tmp_path: Path) -> Iterator[Worker]:
+    place = Home(tmp_path).worker(1)
+    place.create()
+    made = Worker(place)
+    yield made
+    gevent.killall(made.pumps)
+
+
+def test_an_attempt_is_prepared_collected_and_its_folder_goes_on_to_the_next(
+    worker: Worker,
+) -> None:
+    first = worker.answer_to(Prepare(request(dispatch_id=1, script="echo a long script")))
+    assert isinstance(first, Prepared)
+    assert first.launch is not None
+    collected = worker.answer_to(Collect(1, "shell", "7/11.2.log", 0, {"n": 1}, []))
+    assert collected == Collected(1, Collection({"n": 1}, ""))
+    worker.files.perform(Discard(1))
+    worker.wait_for(lambda: not worker.files.folders.knows(1))
+
+    second = worker.answer_to(Prepare(request(dispatch_id=2, script="true")))
+
+    assert second.launch.cwd == str(worker.place.work / "2")
+    assert (worker.place.work / "2" / "script").read_text() == "true"
+
+
+def test_what_is_given_up_while_it_is_prepared_is_removed_after(worker: Worker) -> None:
+    worker.files.perform(Prepare(request(dispatch_id=1, task_type="held")))
+    worker.wait_for(worker.held.entered.is_set)
+    worker.files.perform(Discard(1))
+    assert worker.answer_to(Prepare(request(dispatch_id=2))).dispatch_id == 2
+
+    worker.held.gate.set()
+    worker.wait_for(lambda: len(worker.answers) == 2)
+    worker.wait_for(lambda: not worker.files.folders.knows(1))
+
+    worker.files.close()
+    assert worker.folders() == ["2"]
+
+
+def test_what_a_former_life_left_is_cleared_away_but_for_what_the_journal_knows(
+    worker: Worker,
+) -> None:
+    for number in (1, 2):
+        (worker.place.work / str(number) / "deep").mkdir(parents=True)
+
+    worker.files.clear_away([2])
+
+    worker.wait_for(lambda: worker.folders() == ["2"])
+
+
+def test_spare_folders_are_removed_when_nobody_wants_them(worker: Worker) -> None:
+    worker.answer_to(Prepare(request(dispatch_id=1)))
+    worker.files.perform(Discard(1))
+    worker.wait_for(lambda: not worker.files.folders.knows(1))
+
+    def gone() -> bool:
+        worker.files.look()
+        return worker.folders() == []
+
+    worker.wait_for(gone)
+
+
+def test_why_a_preparation_failed_is_its_problem(worker: Worker) -> None:
+    refused = worker.answer_to(Prepare(request(dispatch_id=1, script=None)))
+    unknown = worker.answer_to(Prepare(request(dispatch_id=2, task_type="none")))
+
+    assert refused.problem == "the shell task extract has neither script nor command"
+    assert unknown.problem == "KeyError: 'none'"
