@@ -72,6 +72,9 @@ class Context(Protocol):
     def perform(self, effect: "Effect") -> None:
         """Ask the outside world, after the commit; answered by the message the effect names."""
 
+    def perform_now(self, effect: "Effect") -> None:
+        """Ask ahead of the commit: only what nobody sees, and what may be for nothing."""
+
     def inspect(self) -> list[dict[str, Any]]:
         """The node's mailboxes, wire and storage as `debug mailboxes` shows them."""
 

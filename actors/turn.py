@@ -378,6 +378,10 @@ class Turn:
         """See `Context.perform`."""
         self._thought.append(Perform(self._receiving, effect))
 
+    def perform_now(self, effect: Effect) -> None:
+        """See `Context.perform_now`."""
+        self._at_once.append(Perform(self._receiving, effect))
+
     @property
     def is_careful(self) -> bool:
         """See `Context.is_careful`."""

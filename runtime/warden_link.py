@@ -36,6 +36,8 @@ LOOK_S = 0.02  # between two looks for a warden that is starting; it takes some 
 START_S_MAX = 10.0  # for a machine that is busy; after it another one is started
 #: Between two connections. A warden that ends at once (folder, disk) must not be started in a loop.
 RETRY_S = (0.05, 0.2, 0.5, 1.0, 2.0, 5.0)
+#: A ``forget`` goes with the next message, or after so long: it is not worth the warden's waking.
+FORGET_S = 0.05
 CREDENTIALS = struct.Struct("3i")  # pid, user, group
 #: -P, so that the working folder cannot stand in for the standard library; the environment is the
 #: worker's, so that whatever way of installing it found ``stenella``, the warden finds it too.
@@ -60,6 +62,7 @@ class WardenLink:
         self.deliver = deliver
         self.dropped_count = 0  # posted while there was no connection, or another warden's
         self._outbox = b""
+        self._forgets = False  # a forget waits for company
         self._wake = Event()
         self._greeted = False
         self._peer = (0, 0)  # pid and start of the warden that greeted
@@ -75,7 +78,11 @@ class WardenLink:
             self.dropped_count += 1
             return
         self._outbox += json.dumps(message).encode() + b"\n"
-        self._wake.set()
+        if message["do"] != "forget":
+            self._wake.set()
+        elif not self._forgets:
+            self._forgets = True
+            gevent.spawn_later(FORGET_S, self._wake.set)
 
     def close(self) -> None:
         """End `run` once everything posted is sent; the warden stays."""
@@ -192,7 +199,7 @@ class WardenLink:
             while self._outbox or not self._closing:
                 self._wake.wait()
                 self._wake.clear()
-                data, self._outbox = self._outbox, b""
+                data, self._outbox, self._forgets = self._outbox, b"", False
                 stream.sendall(data)
             stream.shutdown(socket.SHUT_WR)
         except OSError:

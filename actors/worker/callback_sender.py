@@ -13,13 +13,13 @@ from ...protocol.codec import encode_command
 from ...protocol.commands import (
     TaskExecuteResponse,
     TaskExecuteResponseAck,
-    TaskExecuteRunning,
     TaskExecuteRunningAck,
 )
 from ...protocol.rows import JournalCallback
 from ..base import Boot, Context, Loaded
 from .messages import (
     Acknowledged,
+    Callback,
     Drop,
     Fenced,
     Report,
@@ -39,8 +39,6 @@ Inbox = (
     | TaskExecuteRunningAck
     | TaskExecuteResponseAck
 )
-Callback = TaskExecuteRunning | TaskExecuteResponse
-
 #: The master has it for good: applied, or kept for a person to look at (DESIGN section 4, poison).
 TAKEN = ("ok", "quarantined")
 
@@ -76,7 +74,7 @@ class CallbackSender:
             case Loaded():
                 self._recover(message.rows, ctx)
             case Report():
-                self._say(message.fact, ctx)
+                self._say(message.facts, ctx)
             case Resend():
                 for dispatch_id in message.dispatch_ids:
                     self._send(dispatch_id, ctx)
@@ -98,22 +96,24 @@ class CallbackSender:
         for dispatch_id in self.outboxes:
             ctx.tell("retry_reporter", Unacknowledged(dispatch_id))
 
-    def _say(self, fact: Callback, ctx: Context) -> None:
-        assert self.journal_read, "its seq is not known yet: role.py starts us before the executor"
-        outbox = self.outboxes.setdefault(fact.dispatch_id, Outbox())
-        outbox.seq = max(outbox.seq + 1, self._least_seq(fact))
-        callback = msgspec.structs.replace(fact, seq=outbox.seq)
-        ctx.put(
-            JournalCallback(
-                key=_key(fact.dispatch_id, outbox.seq),
-                dispatch_id=fact.dispatch_id,
-                seq=outbox.seq,
-                body=encode_command(callback),
+    def _say(self, facts: list[Callback], ctx: Context) -> None:
+        assert self.journal_read, "its seq is not known yet: roles.py starts us before the executor"
+        dispatch_id = facts[0].dispatch_id
+        outbox = self.outboxes.setdefault(dispatch_id, Outbox())
+        for fact in facts:
+            outbox.seq = max(outbox.seq + 1, self._least_seq(fact))
+            callback = msgspec.structs.replace(fact, seq=outbox.seq)
+            ctx.put(
+                JournalCallback(
+                    key=_key(dispatch_id, outbox.seq),
+                    dispatch_id=dispatch_id,
+                    seq=outbox.seq,
+                    body=encode_command(callback),
+                )
             )
-        )
-        outbox.unacknowledged[outbox.seq] = callback
-        self._send(fact.dispatch_id, ctx)
-        ctx.tell("retry_reporter", Unacknowledged(fact.dispatch_id))
+            outbox.unacknowledged[outbox.seq] = callback
+        self._send(dispatch_id, ctx)
+        ctx.tell("retry_reporter", Unacknowledged(dispatch_id))
 
     def _least_seq(self, fact: Callback) -> int:
         """A power cut may take from the journal what was told: a RESULT said then must not pass for

@@ -42,6 +42,7 @@ from .log_reader import log_name
 from .messages import (
     Acknowledged,
     Adjust,
+    Callback,
     CountSlots,
     Drain,
     Drained,
@@ -67,6 +68,9 @@ DRAIN_CHECK_MS = 200
 #: A preparation that lasts longer is told to the master as RUNNING without a process; as a rule it
 #: takes a millisecond, and a word more for each attempt would cost more than it says.
 PREPARING_MS = 200
+#: RUNNING is told of a process that has lived so long. Of one that ends sooner it goes with RESULT,
+#: in one commit and one frame on either side. Nobody sees the difference.
+RUNNING_MS = 50
 #: How often it is told that something cannot be killed, while it lasts: no answer tells us that
 #: the master knows, and people need not know it sooner.
 STUCK_REPEAT_MS = 10_000
@@ -136,6 +140,7 @@ class Executor:
         self.drain: Drain | None = None
         self.drain_until_ms = 0
         self.preparing: dict[int, Attempt] = {}  # not yet told to be RUNNING, the oldest first
+        self.begun: dict[int, int] = {}  # dispatch_id → begin by ``now_ms``, RUNNING not yet told
 
     def held(self) -> int:
         """Attempts whose result is not yet acknowledged."""
@@ -196,6 +201,8 @@ class Executor:
                 self._tell_stuck(ctx)
             case Timer(name="drain"):
                 self._go_on_draining(ctx)
+            case Timer(name="running"):
+                self._look_at_begun(ctx)
             case Timer():
                 self._look_at_preparing(ctx)
             case _:
@@ -208,13 +215,11 @@ class Executor:
         refusal = self.answered.get(dispatch_id)
         if refusal is None:
             refusal = self._refusal(request)
-            is_new = not refusal and dispatch_id not in self.attempts
-            if is_new:
-                self._accept(request, ctx)
             if refusal != "fenced":
                 self.answered[dispatch_id] = refusal
-            if is_new and self._is_instant(request):
-                return  # its RESULT says that it has come
+            if not refusal and dispatch_id not in self.attempts:
+                self._accept(request, ctx)
+                return  # its RUNNING or RESULT says that it has come; a copy is answered below
         ctx.send(
             self.master,
             TaskExecuteRequestAck(**ids_of(request), accepted=not refusal, reason=refusal),
@@ -257,7 +262,9 @@ class Executor:
             return
         self.unended[request.dispatch_id] = request.task_instance_id
         ctx.put(row)
-        ctx.perform(Prepare(request))
+        ctx.perform_now(
+            Prepare(request)
+        )  # beside the commit; what it makes is cleared if that fails
         self.preparing[request.dispatch_id] = attempt
         if len(self.preparing) == 1:
             ctx.set_timer("preparing", PREPARING_MS)
@@ -334,10 +341,18 @@ class Executor:
             self._tell_unprepared(attempt, ctx)
 
     def _tell_unprepared(self, attempt: Attempt, ctx: Context) -> None:
-        """RUNNING of an attempt without a process; it counts from its acceptance."""
-        if attempt.row.phase == "accepted" and attempt.row.start_time is None:
-            since_ms = ctx.now_ms if attempt.accepted_ms is None else attempt.accepted_ms
-            self._tell_running(attempt, ctx.wall_ms - (ctx.now_ms - since_ms), 0, ctx)
+        """RUNNING of an attempt without a process."""
+        if self._count_as_begun(attempt, ctx):
+            self._report(attempt, [], ctx)
+
+    def _count_as_begun(self, attempt: Attempt, ctx: Context) -> bool:
+        """From its acceptance on, unless its begin was told already."""
+        row, since_ms = attempt.row, attempt.accepted_ms
+        if row.phase != "accepted" or row.start_time is not None:
+            return False
+        row.start_time = ctx.wall_ms - (0 if since_ms is None else ctx.now_ms - since_ms)
+        self.begun[row.dispatch_id] = ctx.now_ms
+        return True
 
     def _hand_over(self, prepared: Prepared, ctx: Context) -> None:
         attempt = self.attempts.get(prepared.dispatch_id)
@@ -403,25 +418,43 @@ class Executor:
         self._conclude(attempt.row.dispatch_id, Collection(outputs, ""), ctx)
 
     def _begin(self, attempt: Attempt, start_time: int, pid: int, ctx: Context) -> None:
-        attempt.row.phase = "begun"
-        told = attempt.row.start_time  # a long preparation is a part of the attempt
-        self._tell_running(attempt, start_time if told is None else told, pid, ctx)
-
-    def _tell_running(self, attempt: Attempt, start_time: int, pid: int, ctx: Context) -> None:
+        """The journal need not have it before it is told: the warden's log has it."""
         row = attempt.row
-        row.start_time, row.pid = start_time, pid
+        row.phase, row.pid = "begun", pid
+        if row.start_time is None:  # else a long preparation is a part of the attempt
+            row.start_time = start_time
+        self.begun[row.dispatch_id] = ctx.now_ms
+        if len(self.begun) == 1:
+            ctx.set_timer("running", RUNNING_MS)
+
+    def _look_at_begun(self, ctx: Context) -> None:
+        """Tell RUNNING of what has run for a while."""
+        for dispatch_id, since_ms in list(self.begun.items()):
+            waits_ms = since_ms + RUNNING_MS - ctx.now_ms
+            if waits_ms > 0:
+                ctx.set_timer("running", waits_ms)
+                return
+            self._report(self.attempts[dispatch_id], [], ctx)
+
+    def _report(self, attempt: Attempt, facts: list[Callback], ctx: Context) -> None:
+        """To the master, with the RUNNING that it was not yet told."""
+        row = attempt.row
         ctx.put(row)
-        if attempt.unwanted:
-            return
-        running = TaskExecuteRunning(
+        if self.begun.pop(row.dispatch_id, None) is not None:
+            facts = [self._running(row), *facts]
+        if not attempt.unwanted:
+            ctx.tell("callback_sender", Report(facts))
+
+    def _running(self, row: JournalAttempt) -> TaskExecuteRunning:
+        assert row.start_time is not None
+        return TaskExecuteRunning(
             **ids_of(row),
             seq=0,
-            start_time=start_time,
+            start_time=row.start_time,
             host=self.identity.host,
-            pid=pid,
+            pid=row.pid,
             log=row.log,
         )
-        ctx.tell("callback_sender", Report(running))
 
     def _collect(self, attempt: Attempt, ended: dict[str, Any], ctx: Context) -> None:
         if attempt.row.phase == "ended" or attempt.ended is not None:
@@ -458,7 +491,7 @@ class Executor:
         self._report_end(attempt, status, reason, message, collection, code, ctx)
 
     def _fail(self, attempt: Attempt, reason: str, message: str, ctx: Context) -> None:
-        self._tell_unprepared(attempt, ctx)
+        self._count_as_begun(attempt, ctx)
         attempt.ended = {"end_time": ctx.wall_ms}
         self._report_end(attempt, "FAILURE", reason, message, Collection({}, ""), None, ctx)
 
@@ -489,7 +522,6 @@ class Executor:
         assert attempt.ended is not None
         row.phase = "ended"
         self.unended.pop(row.dispatch_id, None)
-        ctx.put(row)
         response = TaskExecuteResponse(
             **ids_of(row),
             seq=0,
@@ -506,12 +538,13 @@ class Executor:
             outputs=collection.outputs,
             tail=clipped(collection.tail),
         )
-        ctx.tell("callback_sender", Report(response))
+        self._report(attempt, [response], ctx)
 
     def _forget(self, dispatch_id: int, ctx: Context) -> None:
         """The attempt leaves the journal, the warden's log and the disk; its log stays."""
         attempt = self.attempts.pop(dispatch_id, None)
         self.preparing.pop(dispatch_id, None)
+        self.begun.pop(dispatch_id, None)
         self.unended.pop(dispatch_id, None)
         if attempt is None:
             return

@@ -12,6 +12,8 @@ from ...protocol.commands import (
     Verdict,
 )
 
+Callback = TaskExecuteRunning | TaskExecuteResponse
+
 
 class Message(msgspec.Struct, frozen=True):
     """Base of a message inside the node."""
@@ -94,9 +96,9 @@ class Drained(Message, frozen=True):
 
 
 class Report(Message, frozen=True):
-    """executor → callback_sender: a fact about an attempt; ``seq`` is still 0."""
+    """executor → callback_sender: facts about one attempt, in order; their ``seq`` is still 0."""
 
-    fact: TaskExecuteRunning | TaskExecuteResponse
+    facts: list[Callback]
 
 
 class Acknowledged(Message, frozen=True):

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from stenella.actors.base import Boot, Discard, Loaded, Prepared, ToWarden, WardenSaid
-from stenella.actors.worker.executor import Executor
+from stenella.actors.base import Boot, Discard, Loaded, Prepared, Timer, ToWarden, WardenSaid
+from stenella.actors.worker.executor import RUNNING_MS, Executor
 from stenella.actors.worker.messages import EpochRose, Leased
 from stenella.protocol.launch import Launch
 from stenella.protocol.rows import JournalAttempt
@@ -46,13 +46,15 @@ def adopting(
     ctx.asked = []
     met = (Boot(), Loaded("attempts", (), rows), greeting, EpochRose(EPOCH), UNLEASED)
     for message in (*met, *messages):
+        if message == LIVED:
+            ctx.now_ms += RUNNING_MS
         ctx.give(made, message)
     return made
 
 
 def facts(asked: list[Asked]) -> list[Any]:
     """What was reported."""
-    return [message.fact for message in told(asked, "callback_sender")]
+    return [fact for message in told(asked, "callback_sender") for fact in message.facts]
 
 
 def said(**fact: Any) -> WardenSaid:
@@ -65,7 +67,9 @@ def records_of(records: list[dict[str, Any]]) -> WardenSaid:
 
 PREPARED = Prepared(100, LAUNCH)
 STARTED = (request(), PREPARED)
-RUNNING = (*STARTED, WardenSaid(BEGUN))
+#: The process has lived so long that RUNNING is told.
+LIVED = Timer("running")
+RUNNING = (*STARTED, WardenSaid(BEGUN), LIVED)
 
 
 def to_warden_kill(intent: str = "person", grace_ms: int = GRACE_MS) -> Asked:

@@ -88,6 +88,9 @@ class Recorder:
     def perform(self, effect: Effect) -> None:
         self.asked.append(("perform", effect))
 
+    def perform_now(self, effect: Effect) -> None:
+        self.asked.append(("perform_now", effect))
+
     def inspect(self) -> list[dict[str, Any]]:
         return [{"node": "here"}]
 

@@ -39,7 +39,7 @@ def said(ctx: Recorder, *facts: Any) -> CallbackSender:
     ctx.give(sender, Loaded("callbacks", (), []))
     ctx.give(sender, Welcomed())
     for fact in facts:
-        ctx.give(sender, Report(msgspec.structs.replace(fact, seq=0)))
+        ctx.give(sender, Report([msgspec.structs.replace(fact, seq=0)]))
     return sender
 
 
@@ -52,7 +52,7 @@ def test_a_callback_is_numbered_journalled_and_sent_in_one_turn() -> None:
     ctx = Recorder()
     sender = said(ctx)
 
-    assert ctx.give(sender, Report(running(seq=0))) == [
+    assert ctx.give(sender, Report([running(seq=0)])) == [
         ("put", row(running(seq=2))),
         ("send", MASTER, running(seq=2)),
         ("tell", "retry_reporter", Unacknowledged(100)),
@@ -63,7 +63,7 @@ def test_what_is_unacknowledged_goes_together_in_order() -> None:
     ctx = Recorder()
     sender = said(ctx, running())
 
-    asked = ctx.give(sender, Report(result(seq=0)))
+    asked = ctx.give(sender, Report([result(seq=0)]))
 
     assert of(asked, "send") == [running(seq=2), result(seq=3)]
     assert of(asked, "put") == [row(result(seq=3))]
@@ -73,7 +73,7 @@ def test_each_attempt_counts_for_itself() -> None:
     ctx = Recorder()
     sender = said(ctx, running())
 
-    asked = ctx.give(sender, Report(running(dispatch_id=200, seq=0)))
+    asked = ctx.give(sender, Report([running(dispatch_id=200, seq=0)]))
 
     assert of(asked, "send") == [running(dispatch_id=200, seq=2)]
 
@@ -162,7 +162,7 @@ def test_a_life_that_was_not_welcomed_says_nothing_and_forgets_nothing() -> None
     ctx, sender = Recorder(), CallbackSender(MASTER)
     ctx.give(sender, Loaded("callbacks", (), [row(running(seq=1))]))
 
-    reported = ctx.give(sender, Report(result(seq=0)))
+    reported = ctx.give(sender, Report([result(seq=0)]))
     repeated = ctx.give(sender, Resend([100]))
 
     assert of([*reported, *repeated], "send") == []
@@ -173,7 +173,7 @@ def test_a_new_life_goes_on_with_the_number_after_the_highest() -> None:
     ctx, sender = Recorder(), CallbackSender(MASTER)
     ctx.give(sender, Loaded("callbacks", (), [row(running(seq=2))]))
 
-    asked = ctx.give(sender, Report(result(seq=0)))
+    asked = ctx.give(sender, Report([result(seq=0)]))
 
     assert of(asked, "put") == [row(result(seq=3))]
 
@@ -182,7 +182,7 @@ def test_a_result_has_a_number_that_no_running_ever_had() -> None:
     ctx = Recorder()
     prepared, alone = said(ctx, running(pid=0), running()), said(ctx)
 
-    after_both = ctx.give(prepared, Report(result(seq=0)))
-    alone_as_after_a_power_cut = ctx.give(alone, Report(result(seq=0)))
+    after_both = ctx.give(prepared, Report([result(seq=0)]))
+    alone_as_after_a_power_cut = ctx.give(alone, Report([result(seq=0)]))
 
     assert of(after_both, "put") == of(alone_as_after_a_power_cut, "put") == [row(result(seq=3))]

@@ -12,7 +12,7 @@ from stenella.actors.base import (
     Timer,
     WardenSaid,
 )
-from stenella.actors.worker.executor import PREPARING_MS
+from stenella.actors.worker.executor import PREPARING_MS, RUNNING_MS
 from stenella.actors.worker.messages import (
     Acknowledged,
     CountSlots,
@@ -35,20 +35,37 @@ from .builders import (
     result,
     running,
 )
-from .executors import BEGUN, ENDED, FORGOTTEN, LAUNCH, PREPARED, RUNNING, STARTED, executor, said
-from .recorder import WALL_MS, Recorder, of, told
+from .executors import (
+    BEGUN,
+    ENDED,
+    FORGOTTEN,
+    LAUNCH,
+    LIVED,
+    PREPARED,
+    RUNNING,
+    STARTED,
+    executor,
+    facts,
+    said,
+)
+from .recorder import WALL_MS, Asked, Recorder, of, told
+
+
+def is_taken(asked: list[Asked]) -> bool:
+    """Its request was accepted; that it has come is said by its first callback."""
+    return len(of(asked, "perform_now")) == 1 and not of(asked, "send")
+
 
 # --- answered once -------------------------------------------------------------------------------
 
 
-def test_an_accepted_request_is_journalled_prepared_and_acknowledged() -> None:
+def test_an_accepted_request_is_journalled_and_prepared() -> None:
     ctx = Recorder()
 
     assert ctx.give(executor(ctx), request()) == [
         ("put", journal_attempt(life=2)),
-        ("perform", Prepare(request())),
+        ("perform_now", Prepare(request())),
         ("set_timer", "preparing", PREPARING_MS),
-        ("send", MASTER, accepted()),
     ]
 
 
@@ -76,8 +93,7 @@ def test_what_was_refused_once_stays_refused_also_when_there_is_room() -> None:
     assert ctx.give(full, request()) == [("send", MASTER, refused("no_slot"))]
     ctx.give(full, kill(dispatch_id=99, task_instance_id=9))
     assert ctx.give(full, request()) == [("send", MASTER, refused("no_slot"))]
-    again = request(dispatch_id=101)
-    assert of(ctx.give(full, again), "send") == [accepted(dispatch_id=101)]
+    assert is_taken(ctx.give(full, request(dispatch_id=101)))
 
 
 def test_a_type_that_is_not_offered_is_refused() -> None:
@@ -100,9 +116,8 @@ def test_two_attempts_of_one_task_never_run_at_the_same_time() -> None:
 def test_an_older_attempt_that_has_ended_is_no_hindrance() -> None:
     ctx = Recorder()
     over = executor(ctx, *RUNNING, WardenSaid(ENDED), Collected(100, Collection({}, "")))
-    second = {"attempt": 2, "dispatch_id": 101}
 
-    assert of(ctx.give(over, request(**second)), "send") == [accepted(**second)]
+    assert is_taken(ctx.give(over, request(attempt=2, dispatch_id=101)))
 
 
 @pytest.mark.parametrize("late", [{"to_boot": "b0"}, {"epoch": EPOCH - 1}])
@@ -118,8 +133,7 @@ def test_an_unknown_request_below_what_is_settled_is_fenced() -> None:
     settled = executor(ctx, SettledBelow(101))
 
     assert ctx.give(settled, request()) == [("send", MASTER, refused("fenced"))]
-    at_it = request(dispatch_id=101)
-    assert of(ctx.give(settled, at_it), "send") == [accepted(dispatch_id=101)]
+    assert is_taken(ctx.give(settled, request(dispatch_id=101)))
 
 
 def test_what_is_settled_is_forgotten_and_a_copy_then_fenced() -> None:
@@ -162,7 +176,7 @@ def test_a_preflight_that_fails_is_a_journalled_result() -> None:
     fields = {"exit_code": None, "start_time": WALL_MS, "end_time": WALL_MS, "pid": 0, "seq": 0}
     failure = result("FAILURE", reason="preflight", message="no such folder", **fields)
     begun = running(pid=0, seq=0)
-    assert told(asked, "callback_sender") == [Report(begun), Report(failure)]
+    assert told(asked, "callback_sender") == [Report([begun, failure])]
     ended = journal_attempt(life=2, phase="ended", start_time=WALL_MS)
     assert of(asked, "put")[-1] == ended
 
@@ -173,7 +187,7 @@ def test_a_spawn_that_fails_is_a_preflight_too() -> None:
 
     asked = ctx.give(executor(ctx, *STARTED), WardenSaid(ENDED | {"problem": problem}))
 
-    [begun, fact] = [report.fact for report in told(asked, "callback_sender")]
+    [begun, fact] = facts(asked)
     assert begun == running(pid=0, seq=0)
     assert (fact.status, fact.reason, fact.message) == ("FAILURE", "preflight", "no such file")
 
@@ -187,10 +201,12 @@ def test_a_preparation_that_lasts_is_told_as_running_then_again_with_its_process
 
     preparing = told(ctx.give(slow, Timer("preparing")), "callback_sender")
     ctx.give(slow, PREPARED)
-    begun = told(ctx.give(slow, WardenSaid(BEGUN | {"start_time": ctx.wall_ms})), "callback_sender")
+    ctx.give(slow, WardenSaid(BEGUN | {"start_time": ctx.wall_ms}))
+    ctx.now_ms += RUNNING_MS
+    begun = told(ctx.give(slow, LIVED), "callback_sender")
 
-    assert preparing == [Report(running(pid=0, seq=0, start_time=accepted_ms))]
-    assert begun == [Report(running(seq=0, start_time=accepted_ms))]
+    assert preparing == [Report([running(pid=0, seq=0, start_time=accepted_ms)])]
+    assert begun == [Report([running(seq=0, start_time=accepted_ms)])]
 
 
 def test_a_preparation_is_looked_at_when_its_own_time_is_over() -> None:
@@ -213,7 +229,7 @@ def test_what_is_told_to_be_running_is_killed_by_a_result() -> None:
     assert of(ctx.give(slow, kill()), "send") == [killed("killing")]
     asked = ctx.give(slow, said(say="unknown", dispatch_id=100))
 
-    [fact] = [report.fact for report in told(asked, "callback_sender")]
+    [fact] = facts(asked)
     assert (fact.status, fact.reason, fact.exit_code) == ("KILL", "killed", None)
     assert ctx.give(slow, PREPARED) == []
 
@@ -225,17 +241,34 @@ def test_a_dry_run_succeeds_at_once_without_running_and_touches_nothing() -> Non
 
     done: dict[str, Any] = {"pid": 0, "seq": 0, "exit_code": None, "end_time": WALL_MS}
     success = result(outputs={"n": 1, "m": ""}, **done)
-    assert told(asked, "callback_sender") == [Report(success)]
+    assert told(asked, "callback_sender") == [Report([success])]
     assert of(asked, "perform") == of(asked, "send") == []
 
 
-def test_running_is_reported_when_the_warden_has_recorded_it() -> None:
+def test_running_is_reported_of_a_process_that_has_lived_a_while() -> None:
     ctx = Recorder()
+    started = executor(ctx, *STARTED)
 
-    assert ctx.give(executor(ctx, *STARTED), WardenSaid(BEGUN)) == [
+    assert ctx.give(started, WardenSaid(BEGUN)) == [("set_timer", "running", RUNNING_MS)]
+    ctx.now_ms += RUNNING_MS - 1
+    assert ctx.give(started, LIVED) == [("set_timer", "running", 1)]
+    ctx.now_ms += 1
+    assert ctx.give(started, LIVED) == [
         ("put", journal_attempt(life=2, phase="begun", start_time=WALL_MS, pid=77)),
-        ("tell", "callback_sender", Report(running(seq=0))),
+        ("tell", "callback_sender", Report([running(seq=0)])),
     ]
+    assert ctx.give(started, LIVED) == []
+
+
+def test_running_of_a_process_that_has_ended_before_goes_with_its_result() -> None:
+    ctx = Recorder()
+    over = executor(ctx, *STARTED, WardenSaid(BEGUN), WardenSaid(ENDED))
+
+    asked = ctx.give(over, Collected(100, Collection({}, "")))
+
+    assert told(asked, "callback_sender") == [Report([running(seq=0), result(seq=0)])]
+    ctx.now_ms += RUNNING_MS
+    assert ctx.give(over, LIVED) == []
 
 
 def test_a_repeated_word_of_the_warden_says_nothing_new() -> None:
@@ -250,7 +283,7 @@ def test_a_repeated_word_of_the_warden_says_nothing_new() -> None:
 def test_an_end_is_collected_then_reported() -> None:
     ctx = Recorder()
     request_with_outputs = request(outputs={"n": 1}, required=["m"])
-    begun = executor(ctx, request_with_outputs, PREPARED, WardenSaid(BEGUN))
+    begun = executor(ctx, request_with_outputs, PREPARED, WardenSaid(BEGUN), LIVED)
 
     asked = ctx.give(begun, WardenSaid(ENDED))
     assert asked == [
@@ -259,7 +292,7 @@ def test_an_end_is_collected_then_reported() -> None:
     asked = ctx.give(begun, Collected(100, Collection({"n": 1, "m": 2}, "bye")))
     assert [row.phase for row in of(asked, "put")] == ["ended"]
     assert told(asked, "callback_sender") == [
-        Report(result(seq=0, outputs={"n": 1, "m": 2}, tail="bye"))
+        Report([result(seq=0, outputs={"n": 1, "m": 2}, tail="bye")])
     ]
 
 
@@ -284,7 +317,7 @@ def test_how_an_attempt_ends(
 
     asked = ctx.give(over, Collected(100, Collection({}, "", problem)))
 
-    [fact] = [report.fact for report in told(asked, "callback_sender")]
+    [fact] = facts(asked)
     assert (fact.status, fact.reason, fact.exit_code) == (status, reason, exit_code)
 
 
@@ -294,7 +327,7 @@ def test_an_end_before_the_signal_went_out_is_decided_by_its_code() -> None:
 
     asked = ctx.give(asked_to_die, Collected(100, Collection({}, "")))
 
-    assert told(asked, "callback_sender") == [Report(result(seq=0))]
+    assert told(asked, "callback_sender") == [Report([result(seq=0)])]
 
 
 def test_an_attempt_that_the_warden_has_lost_is_reported_lost() -> None:
@@ -302,7 +335,7 @@ def test_an_attempt_that_the_warden_has_lost_is_reported_lost() -> None:
 
     asked = ctx.give(executor(ctx, *RUNNING), said(say="lost", dispatch_id=100))
 
-    [fact] = [report.fact for report in told(asked, "callback_sender")]
+    [fact] = facts(asked)
     assert (fact.status, fact.reason) == ("NEED_FAULT_TOLERANCE", "lost")
 
 
@@ -313,7 +346,7 @@ def test_a_noop_ends_in_the_turn_in_which_it_came_and_its_result_says_all() -> N
     asked = ctx.give(noop, request(task_type="noop", outputs={"n": 1}))
 
     ended = result(seq=0, pid=0, end_time=WALL_MS, outputs={"n": 1})
-    assert told(asked, "callback_sender") == [Report(ended)]
+    assert told(asked, "callback_sender") == [Report([ended])]
     assert of(asked, "perform") == of(asked, "send") == []
     assert of(ctx.give(noop, request(task_type="noop")), "send") == [accepted()]
 
@@ -323,13 +356,13 @@ def test_an_output_of_a_noop_without_default_is_a_problem() -> None:
 
     asked = ctx.give(executor(ctx), request(task_type="noop", outputs={"a": 1}, required=["b"]))
 
-    (report,) = told(asked, "callback_sender")
-    assert (report.fact.status, report.fact.reason, report.fact.outputs) == (
+    (fact,) = facts(asked)
+    assert (fact.status, fact.reason, fact.outputs) == (
         "FAILURE",
         "bad_output",
         {},
     )
-    assert "for b" in report.fact.message
+    assert "for b" in fact.message
 
 
 def test_a_noop_holds_no_slot_and_needs_none() -> None:

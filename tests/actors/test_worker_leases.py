@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from stenella.actors.base import Boot, Loaded, Timer, ToWarden
+from stenella.actors.base import Boot, Loaded, Prepare, Timer, ToWarden
 from stenella.actors.worker.executor import Executor
 from stenella.actors.worker.membership import SENT_MAX, Membership
 from stenella.actors.worker.messages import (
@@ -15,8 +15,8 @@ from stenella.actors.worker.messages import (
 )
 from stenella.protocol.commands import HeartbeatAck, TaskExecuteResponse, WorkerWelcome
 
-from .builders import EPOCH, GRACE_MS, IDENTITY, MASTER, TERMS, accepted, request
-from .executors import PREPARED, STARTED, executor, records_of, said
+from .builders import EPOCH, GRACE_MS, IDENTITY, MASTER, TERMS, request
+from .executors import PREPARED, STARTED, executor, facts, records_of, said
 from .recorder import Recorder, of, told
 
 LEASED = Leased(1, 60_000, 10_000)
@@ -129,7 +129,7 @@ def test_a_request_that_overtakes_the_welcome_is_not_taken() -> None:
 
     assert ctx.give(made, request()) == []
     ctx.give(made, LEASED)
-    assert of(ctx.give(made, request()), "send") == [accepted()]
+    assert of(ctx.give(made, request()), "perform_now") == [Prepare(request())]
 
 
 def test_the_warden_is_told_and_a_new_warden_before_it_is_given_anything() -> None:
@@ -156,7 +156,7 @@ def test_what_the_warden_did_not_begin_because_the_lease_was_over_is_handed_back
     ctx = Recorder()
     made = executor(ctx, *STARTED)
 
-    [report] = told(ctx.give(made, said(say="never_began", dispatch_id=100)), "callback_sender")
+    [fact] = facts(ctx.give(made, said(say="never_began", dispatch_id=100)))
 
-    assert isinstance(report.fact, TaskExecuteResponse)
-    assert (report.fact.status, report.fact.reason) == ("NEED_FAULT_TOLERANCE", "fenced")
+    assert isinstance(fact, TaskExecuteResponse)
+    assert (fact.status, fact.reason) == ("NEED_FAULT_TOLERANCE", "fenced")

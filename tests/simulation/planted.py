@@ -143,6 +143,7 @@ PLANTED = [
         in_worker(executor=worker.PreparesInSilence),
         CALM | SLOW_FILES,
     ),
+    Bug("what runs is kept quiet", "§6", in_worker(executor=worker.RunsInSilence), CALM),
     Bug(
         "a failed preparation was never RUNNING",
         "§6",

@@ -47,6 +47,13 @@ class PreparesInSilence(Executor):
         self.preparing.clear()
 
 
+class RunsInSilence(Executor):
+    """Only the RESULT of a process is told, however long it runs."""
+
+    def _look_at_begun(self, ctx: Context) -> None:
+        pass
+
+
 class FailsUnannounced(Executor):
     """A failed preparation is told as if it had never been RUNNING."""
 

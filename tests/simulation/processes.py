@@ -3,7 +3,7 @@
 import json
 from typing import TYPE_CHECKING, Any
 
-from stenella.actors.worker.executor import PREPARING_MS
+from stenella.actors.worker.executor import PREPARING_MS, RUNNING_MS
 from stenella.actors.worker.warden import LOGS_LOOK_MS
 from stenella.protocol.commands import TaskExecuteRequest, TaskKillResponse
 from stenella.protocol.states import TASK_TO_FAIL_OVER, TaskState
@@ -40,6 +40,7 @@ class Processes:
     def __init__(self, world: "World", rows: Rows, journals: Journals, leases: Leases) -> None:
         self.world, self.rows, self.journals, self.leases = world, rows, journals, leases
         self.spawned: dict[tuple[int, int], Fields] = {}  # (task, attempt) → its start
+        self.lives: dict[int, int] = {}  # dispatch → its worker's life at its begin
         self.living: dict[int, list[Process]] = {}  # task → main processes
         self.ended: dict[int, Fields] = {}  # dispatch → record
         self.lost: dict[int, None] = {}
@@ -89,6 +90,7 @@ class Processes:
         hold("§5 never_began is a promise", self.never.get(dispatch_id) != self.world.master.life)
         hold("I15 an end is final", dispatch_id not in self.rows.ends_by_dispatch)
         self.spawned[number, attempt] = start
+        self.lives[dispatch_id] = node.life if node.alive else 0
         self.rows.limits.on_spawn(process)
         living.append(process)
         running = [p for p in node.machine.processes.values() if p.main]
@@ -109,10 +111,29 @@ class Processes:
         self._was_shown(process)
         self._was_defused(process)
         self._was_looked_at(process)
+        self._was_told(process)
         if process.main:
             living = self.living.get(process.start["task_instance_id"], [])
             if process in living:
                 living.remove(process)
+
+    def _was_told(self, process: "Process") -> None:
+        """What runs for long is RUNNING. Raises `Violation`."""
+        node, options, dispatch_id = (
+            process.machine.node,
+            self.world.options,
+            process.start["dispatch_id"],
+        )
+        slack_ms = 3 * (options.cycle_ms_max + options.commit_ms_max) + 100
+        lived_ms = self.world.now_ms - process.start["started_ms"]
+        if not process.main or not options.is_prompt or lived_ms < RUNNING_MS + slack_ms:
+            return
+        same_life = node.alive and self.lives.get(process.start["dispatch_id"]) == node.life
+        here = dispatch_id in self.journals.attempts_of.get(node.name, ())
+        told = any((dispatch_id, seq) in self.journals.callbacks for seq in (1, 2, 3))
+        if same_life and here and not told:
+            text = f"{process.start} after {lived_ms} ms"
+            raise Violation("§6 RUNNING while it runs", text, process.start["task_instance_id"])
 
     def _was_looked_at(self, process: "Process") -> None:
         """A log is bounded as long as its task and its warden live, also without a worker."""
