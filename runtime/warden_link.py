@@ -12,7 +12,6 @@ got so far is lost, ``{"say": "warden_lost"}`` is delivered and everything poste
 may not have heard of is gone. The next ``records`` say what it has heard of.
 """
 
-import json
 import logging
 import os
 import struct
@@ -24,6 +23,7 @@ from socket import SO_PEERCRED, SOL_SOCKET
 from typing import Any
 
 import gevent
+import msgspec
 from gevent import socket
 from gevent.event import Event
 
@@ -77,7 +77,7 @@ class WardenLink:
         if not self._greeted or only not in (None, self._peer):
             self.dropped_count += 1
             return
-        self._outbox += json.dumps(message).encode() + b"\n"
+        self._outbox += msgspec.json.encode(message) + b"\n"
         if message["do"] != "forget":
             self._wake.set()
         elif not self._forgets:
@@ -165,7 +165,7 @@ class WardenLink:
 
     def _talk(self, stream: socket.socket) -> bool:
         """Say hello, deliver what comes until the end; whether the warden ever answered."""
-        self._outbox = json.dumps(self.hello).encode() + b"\n"
+        self._outbox = msgspec.json.encode(self.hello) + b"\n"
         self._wake.set()
         writer = gevent.spawn(self._write, stream)
         try:
@@ -173,7 +173,7 @@ class WardenLink:
             while data := self._read(stream):
                 *lines, rest = (rest + data).split(b"\n")
                 for line in lines:
-                    said = json.loads(line)
+                    said = msgspec.json.decode(line)
                     if not self._greeted:  # its first word is `records`
                         said |= _peer_of(stream)
                         self._peer = said["pid"], said["start_ticks"]

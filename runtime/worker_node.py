@@ -198,9 +198,8 @@ class Worker:
         self.home, self.place, self.settings = home, place, settings
         self.cluster = row.cluster
         types = offered()
-        self.files = AttemptFiles(
-            place, settings.worker, types, f"{row.cluster}.{pair.name}", self._offer
-        )
+        marks = f"{row.cluster}.{pair.name}"
+        self.files = AttemptFiles(place, settings.worker, types, marks, self._offer)
         self.pair = pair
         identity = Identity(
             worker=pair.name,

@@ -50,7 +50,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     | {"tasks", "zmq"},
     "runtime/warden_main.py": STDLIB
     | {"actors.worker.warden", "runtime.warden_logs", "runtime.warden_tasks"},
-    "runtime/warden_tasks.py": STDLIB | {"actors.worker.warden"},
+    "runtime/warden_memory.py": STDLIB,
+    "runtime/warden_tasks.py": STDLIB | {"actors.worker.warden", "runtime.warden_memory"},
     "tasks": STDLIB | {"msgspec", "protocol", "workflow"},
     "client": STDLIB | {"home", "msgspec", "protocol", "stenella", "workflow", "yaml", "zmq"},
     "bench": STDLIB | {"client", "home", "protocol", "stenella", "storage.read_only", "zmq"},

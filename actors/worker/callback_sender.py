@@ -50,6 +50,7 @@ class Outbox:
 
     def __init__(self) -> None:
         self.seq = 0
+        self.journalled: list[int] = []  # seqs
         self.unacknowledged: dict[int, Callback] = {}
 
 
@@ -92,6 +93,7 @@ class CallbackSender:
         for row in rows:
             outbox = self.outboxes.setdefault(row.dispatch_id, Outbox())
             outbox.seq = max(outbox.seq, row.seq)
+            outbox.journalled.append(row.seq)
             outbox.unacknowledged[row.seq] = _callbacks.decode(row.body)
         for dispatch_id in self.outboxes:
             ctx.tell("retry_reporter", Unacknowledged(dispatch_id))
@@ -111,6 +113,7 @@ class CallbackSender:
                     body=encode_command(callback),
                 )
             )
+            outbox.journalled.append(outbox.seq)
             outbox.unacknowledged[outbox.seq] = callback
         self._send(dispatch_id, ctx)
         ctx.tell("retry_reporter", Unacknowledged(dispatch_id))
@@ -155,7 +158,7 @@ class CallbackSender:
         outbox = self.outboxes.pop(dispatch_id, None)
         if outbox is None:
             return
-        for seq in range(1, outbox.seq + 1):
+        for seq in outbox.journalled:
             ctx.delete(JournalCallback, _key(dispatch_id, seq))
         ctx.tell("retry_reporter", Settled(dispatch_id))
 

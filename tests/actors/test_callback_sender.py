@@ -100,7 +100,7 @@ def test_the_results_ack_ends_it_all() -> None:
 
     asked = ctx.give(sender, result_ack(seq=3))
 
-    assert asked == [*forgotten(1, 2, 3), ("tell", "executor", Acknowledged(100))]
+    assert asked == [*forgotten(2, 3), ("tell", "executor", Acknowledged(100))]
     assert sender.held() == 0
 
 
@@ -130,7 +130,7 @@ def test_a_callback_that_the_master_does_not_want_ends_the_attempt(outcome: str)
 
     asked = ctx.give(sender, running_ack(outcome, seq=2))
 
-    assert asked == [*forgotten(1, 2), ("tell", "executor", Fenced(100))]
+    assert asked == [*forgotten(2), ("tell", "executor", Fenced(100))]
     assert ctx.give(sender, Resend([100])) == []
 
 
@@ -138,7 +138,7 @@ def test_what_is_dropped_is_neither_sent_nor_kept() -> None:
     ctx = Recorder()
     sender = said(ctx, running())
 
-    assert ctx.give(sender, Drop(100)) == forgotten(1, 2)
+    assert ctx.give(sender, Drop(100)) == forgotten(2)
     assert ctx.give(sender, Drop(100)) == []
     assert ctx.give(sender, Resend([100])) == []
 

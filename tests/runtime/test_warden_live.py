@@ -102,6 +102,18 @@ def test_a_program_without_slash_is_looked_for_in_its_own_path(
     assert "no program 'a-script' in PATH /usr/bin:/bin" in message
 
 
+def test_when_a_process_began_is_what_the_system_says(worker: Worker, folder: Path) -> None:
+    script(folder, 'read -r stat < /proc/self/stat; echo "$stat"')
+    for number in range(1, 31):
+        worker.start(number, str(folder / "a-script"))
+
+    for number in range(1, 31):
+        told = worker.wait("begun", number)
+        worker.wait("ended", number)
+        stat = (folder / f"{number}.log").read_text()
+        assert told["start_ticks"] == int(stat[stat.rindex(")") + 2 :].split()[19])
+
+
 def test_a_start_that_is_repeated_runs_once(worker: Worker, folder: Path) -> None:
     once = ("/bin/sh", "-c", "echo once >> count; sleep 0.1")
     for _ in range(3):

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from stenella.runtime.warden_main import READ_BYTES
-from stenella.runtime.warden_tasks import Memory, entities, memory_groups, read
+from stenella.runtime.warden_memory import Memory, memory_groups, read
+from stenella.runtime.warden_tasks import entities
 
 from .warden_worker import Worker, at_work, served, wait_until
 
