@@ -32,7 +32,7 @@ ACTORS = ("gateway", "workflow_executor", "event_persister", "dispatcher")
 #: Of the loop's thread, as `timed` calls them.
 STAGES = ("link", "intake", "decode", "form", "act", "encode", "garbage")
 MASTER_PARTS = (*STAGES, *ACTORS, "turn", "loop", "commit", "threads")
-WORKER_PARTS = (*STAGES, "actors", "turn", "loop", "commit", "threads")
+WORKER_PARTS = (*STAGES, "actors", "turn", "loop", "commit", "files", "threads")
 
 
 class TimedCluster:
@@ -165,9 +165,10 @@ def _stages(spent: dict[str, float], role: str) -> dict[str, float]:
         found["actors"] = received * scale
     found["turn"] = thought - sum(us for name, us in found.items() if name not in STAGES)
     found["loop"] = spent["main"] - sum(found.values())
-    found["commit"] = spent["commit"]
-    found["threads"] = spent["all"] - spent["main"] - spent["commit"]
-    return found
+    others = {"commit": spent["commit"], "files": spent["files"]}
+    others["threads"] = spent["all"] - spent["main"] - sum(others.values())
+    found |= others
+    return {name: us for name, us in found.items() if f"{role} {name}" in PARTS}
 
 
 PARTS = (
@@ -191,8 +192,8 @@ BENCH = Bench(
     detail=(
         "Processor time a task of all processes, as Linux counts it, and as the processes measure "
         "its parts, whose sum should be the total. `turn` is what thinking costs beside actors, "
-        "`loop` waking and switching, `threads` encryption, file work and crossing over; `busy` is "
-        "the share of all cores that was not idle. Measuring itself costs some per cent."
+        "`loop` waking and switching, `threads` encryption and crossing over; `busy` is the "
+        "share of all cores that was not idle. Measuring itself costs some per cent."
     ),
     figures=(
         _us("total"),

@@ -27,6 +27,7 @@ from ..actors.turn import Turn
 from ..home.layout import open_home
 from ..protocol.codec import CommandDecoder
 from ..runtime import link, node, process
+from ..runtime.file_work import FileWork
 from ..storage.journal import Journal
 from ..storage.worker_journal import WorkerJournal
 
@@ -77,7 +78,8 @@ class Spent:
     def __init__(self) -> None:
         self.watch = Stopwatch()
         self.turns: list[Turn] = []
-        self.commit_ns = 0
+        self.thread_ns = dict.fromkeys(("commit", "files"), 0)  # of what other threads do
+        self._lock = threading.Lock()
 
     def install(self) -> None:
         """Wrap the borders of the stages."""
@@ -94,7 +96,8 @@ class Spent:
         self._wrap(Turn, "form", "form")
         gc.callbacks.append(self._collect_garbage)
         for journal in (Journal, WorkerJournal):
-            self._measure_commits(journal)
+            _replace(journal, "commit", self._in_thread("commit", journal.commit))
+        self._measure_files()
         turns, init = self.turns, Turn.__init__
 
         @wraps(init)
@@ -115,23 +118,31 @@ class Spent:
 
     _before_gc = "loop"
 
-    def _measure_commits(self, journal: type) -> None:
-        commit = journal.commit  # type: ignore[attr-defined]
-
-        @wraps(commit)
-        def measured(*args: Any) -> None:
+    def _in_thread(self, what: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(function)
+        def measured(*args: Any) -> Any:
             began_ns = time.thread_time_ns()
             try:
-                commit(*args)
+                return function(*args)
             finally:
-                self.commit_ns += time.thread_time_ns() - began_ns
+                with self._lock:
+                    self.thread_ns[what] += time.thread_time_ns() - began_ns
 
-        _replace(journal, "commit", measured)
+        return measured
+
+    def _measure_files(self) -> None:
+        post = FileWork.post
+
+        @wraps(post)
+        def measured(files: FileWork, work: Callable[..., Any], *args: Any) -> None:
+            post(files, self._in_thread("files", work), *args)
+
+        _replace(FileWork, "post", measured)
 
     def document(self) -> dict[str, float]:
         """µs by stage; ``actor …`` are shares of ``think``."""
         found = {stage: ns / 1e3 for stage, ns in self.watch.spent_ns.items()}
-        found["commit"] = self.commit_ns / 1e3
+        found |= {what: ns / 1e3 for what, ns in self.thread_ns.items()}
         for turn in self.turns:
             for name, box in turn.mailboxes.items():
                 assert isinstance(box.busy_us, Summed), name
