@@ -11,14 +11,14 @@ from typing import ClassVar
 import msgspec
 
 
-class Row(msgspec.Struct, kw_only=True):
+class Row(msgspec.Struct, kw_only=True, gc=False):
     """Base of a row. ``TABLE`` names it; ``KEY`` is the primary key's field."""
 
     TABLE: ClassVar[str] = ""
     KEY: ClassVar[str] = "id"
 
 
-class Versioned(Row, kw_only=True):
+class Versioned(Row, kw_only=True, gc=False):
     """Base of a row that changes. ``stored_no`` is the one field that is no column."""
 
     event_no: int = 0
