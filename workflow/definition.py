@@ -125,12 +125,24 @@ class Definition(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_d
 
 
 _encoder = msgspec.json.Encoder(order="deterministic")
+_kinds = msgspec.msgpack.Encoder()
 _decoder = msgspec.json.Decoder(Definition)
 
 
 def encode(definition: Definition) -> bytes:
     """The canonical form: compact JSON, fields as declared, names of params and env sorted."""
     return _encoder.encode(definition)
+
+
+def kind_of(task: Task) -> tuple[bytes, Task]:
+    """The task without name and edges, and before it a key that is equal for all that are alike so
+    far; empty where it holds what cannot be stored (and `validation` refuses).
+    """
+    kind = msgspec.structs.replace(task, name="", depends_on=())
+    try:
+        return _kinds.encode(kind), kind
+    except (UnicodeEncodeError, OverflowError, TypeError):
+        return b"", kind
 
 
 def digest(definition: Definition) -> str:

@@ -46,10 +46,10 @@ def validate(
     return None if findings.count else reading.definition
 
 
-def check(definition: Definition) -> list[Problem]:
-    """What is wrong with a decoded definition; empty if it may be stored and run."""
+def check(definition: Definition, graph: Graph | None = None) -> list[Problem]:
+    """What is wrong with a decoded definition, of that graph; empty if it may be stored and run."""
     findings = Findings()
-    _Check(definition, findings, range(len(definition.tasks))).everything(None)
+    _Check(definition, findings, range(len(definition.tasks))).everything(None, graph)
     return findings.problems()
 
 
@@ -66,7 +66,7 @@ class _Check:
             task.name: {output.name for output in task.outputs} for task in definition.tasks
         }
 
-    def everything(self, known_types: Collection[str] | None) -> None:
+    def everything(self, known_types: Collection[str] | None, graph: Graph | None = None) -> None:
         definition = self.definition
         if len(definition.tasks) > limits.TASKS_MAX:  # before any work that grows with them
             message = f"{len(definition.tasks):,} tasks, at most {limits.TASKS_MAX:,} are taken"
@@ -81,9 +81,14 @@ class _Check:
             self.variable(("params", name), name)
             self.parameter(("params", name), name, parameter)
         self.unique_tasks()
+        alike: set[bytes] = set()  # kinds of which one was looked at
         for path, task in zip(self.paths, definition.tasks, strict=True):
-            self.task(path, task, known_types)
-        graph = Graph(definition.tasks)
+            self.name((*path, "name"), task.name)
+            key, _ = limits.kind_of(task)
+            if self.findings.count or not key or key not in alike:  # every problem is told
+                self.task(path, task, known_types)
+                alike.add(key)
+        graph = graph or Graph(definition.tasks)
         self.dependencies(graph)
         self.references(graph)
         self.size()
@@ -95,7 +100,7 @@ class _Check:
     # --- one task ---------------------------------------------------------------------------------
 
     def task(self, path: Path, task: Task, known_types: Collection[str] | None) -> None:
-        self.name((*path, "name"), task.name)
+        """All but its name and what it depends on."""
         self.type((*path, "type"), task.type, known_types)
         self.source(path, task)
         self.retry((*path, "retry"), task)

@@ -4,10 +4,8 @@ from array import array
 
 import msgspec
 
-from ...workflow.definition import Definition, Output, Task
+from ...workflow.definition import Definition, Output, Task, kind_of
 from ...workflow.graph import Graph
-
-_encoder = msgspec.msgpack.Encoder()
 
 
 class Version:
@@ -22,8 +20,8 @@ class Version:
         self._kind_of = array("I")
         known: dict[bytes, int] = {}
         for task in definition.tasks:
-            kind = msgspec.structs.replace(task, name="", depends_on=())
-            number = known.setdefault(_encoder.encode(kind), len(known))
+            key, kind = kind_of(task)
+            number = known.setdefault(key, len(self._kinds)) if key else len(self._kinds)
             if number == len(self._kinds):
                 self._kinds.append(kind)
             self._kind_of.append(number)

@@ -241,10 +241,10 @@ class WorkflowExecutor:
         """Judged and stored; one that is refused leaves nothing."""
         try:
             definition = decode(start.definition)
-            problems = check(definition)
+            version = Version(digest, definition)
+            problems = check(definition, version.graph)
             if problems:
                 raise DefinitionRefused(problems[0].message, tuple(problems))
-            version = Version(digest, definition)
         except DefinitionRefused as error:
             self._refuse_start(start, error, ctx)
             return

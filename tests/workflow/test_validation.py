@@ -329,6 +329,14 @@ def test_too_many_tasks_are_refused_before_they_are_compared() -> None:
     assert found(document) == [("too_large", "tasks", None)]
 
 
+def test_of_tasks_that_are_alike_each_problem_is_told() -> None:
+    tasks = [{"name": name, "type": "noop", "env": {"PATH": "/"}} for name in ("a", "b", "c")]
+
+    assert [path for _, path, _ in found(workflow(*tasks))] == [
+        f"tasks[{place}].env.PATH" for place in range(3)
+    ]
+
+
 def test_a_definition_above_its_limit_is_refused() -> None:
     count = DEFINITION_BYTES_MAX // SCRIPT_BYTES_MAX
     script = "x" * SCRIPT_BYTES_MAX
