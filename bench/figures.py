@@ -5,7 +5,7 @@ A question that needs its own setup has a file of its own and is a row here.
 
 import time
 
-from . import breakdown, loads, scale
+from . import breakdown, load, loads, scale
 from .cluster import Cluster
 from .question import SLOTS, TYPE, WORKERS, Bench, Figure, Parameter, Parameters, Sample
 from .workers import WORKERS_BENCH
@@ -159,6 +159,7 @@ TABLE: tuple[Bench, ...] = (
         example="--tasks 2000 --runs 2",
     ),
     WORKERS_BENCH,
+    load.BENCH,
     breakdown.BENCH,
 )
 BENCHES = {bench.name: bench for bench in TABLE}

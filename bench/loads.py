@@ -34,6 +34,15 @@ def lattice(side: int, type_: str) -> Document:
     return {"name": f"lattice-{side}", "tasks": tasks}
 
 
+def diamond(width: int, type_: str) -> Document:
+    """A task, then ``width`` at once that wait for it, then one that waits for all of them."""
+    names = [f"t{n}" for n in range(width)]
+    tasks = [task("begin", type_)]
+    tasks += [task(name, type_, depends_on=["begin"]) for name in names]
+    tasks.append(task("end", type_, depends_on=names))
+    return {"name": f"diamond-{width}", "tasks": tasks}
+
+
 def layers(tasks: int, edges_per_task: int, width: int = 100) -> Document:
     """``tasks`` in layers of ``width``; each waits for some of the layer before."""
     made = []

@@ -5,6 +5,7 @@ would slow down with it.
 """
 
 import itertools
+import statistics
 import threading
 import time
 from pathlib import Path
@@ -12,9 +13,14 @@ from typing import Any, NamedTuple
 
 from ..client.client import Client
 from ..protocol.errors import StenellaError
+from .cluster import Cluster
+from .soak_rows import Rows
 
-#: Submits that may be under way at once; each waits for its commit.
+#: Submits that may be under way at once, if nobody says; each waits for its commit.
 CLIENTS = 4
+#: For the last workflows to end.
+END_S_MAX = 60.0
+LOOK_S = 0.02
 
 
 class Submitted(NamedTuple):
@@ -29,7 +35,8 @@ class Pace:
     """``with Pace(home, definition, per_s) as pace``: so many a second until the end of the block.
 
     ``per_s`` None: one after the other, as fast as each client gets its answers; ``count``: no
-    more than that. `taken` has what was answered, `refused` why others were not.
+    more than that; ``clients``: of so many submits at once. `taken` has what was answered,
+    `refused` why others were not.
     """
 
     def __init__(
@@ -38,6 +45,7 @@ class Pace:
         definition: dict[str, Any],
         per_s: float | None,
         count: int | None = None,
+        clients: int = CLIENTS,
     ) -> None:
         self.taken: list[Submitted] = []  # in the order of their answers
         self.refused: list[str] = []
@@ -46,7 +54,7 @@ class Pace:
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._began_s, self._began_ms = 0.0, 0.0
-        self._threads = [threading.Thread(target=self._submit) for _ in range(CLIENTS)]
+        self._threads = [threading.Thread(target=self._submit) for _ in range(clients)]
 
     def __enter__(self) -> "Pace":
         self._began_s, self._began_ms = time.monotonic(), time.time() * 1_000
@@ -83,3 +91,32 @@ class Pace:
                 took_s = time.monotonic() - self._began_s - due_s
                 due_ms = self._began_ms + due_s * 1_000
                 self.taken.append(Submitted(instance.id, due_ms, took_s * 1_000))
+
+
+def most_per_s(
+    cluster: Cluster,
+    definition: dict[str, Any],
+    rows: Rows,
+    for_s: float,
+    workflows: int = 200,
+    clients: int = CLIENTS,
+) -> float:
+    """Tasks a second at most: the median of rounds of ``workflows``, after a first to warm up."""
+    rates: list[float] = []
+    end_s = time.monotonic() + for_s
+    while len(rates) < 2 or time.monotonic() < end_s:
+        before = rows.newest_instance()
+        with Pace(cluster.home, definition, None, workflows, clients) as pace:
+            began_ms = time.time() * 1_000
+            pace.join()
+        until_idle(rows)
+        took_s = (rows.last_end_ms(before) - began_ms) / 1_000
+        rates.append(workflows * len(definition["tasks"]) / took_s)
+    return statistics.median(rates[1:])
+
+
+def until_idle(rows: Rows) -> None:
+    """Wait until no instance is live, a minute at most."""
+    end_s = time.monotonic() + END_S_MAX
+    while rows.live() and time.monotonic() < end_s:
+        time.sleep(LOOK_S)

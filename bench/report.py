@@ -1,6 +1,5 @@
 """From samples to a document, and from two documents to ratios."""
 
-import math
 import os
 import platform
 import sqlite3
@@ -18,6 +17,7 @@ from .. import __version__
 from ..protocol.errors import Usage
 from .limits import best, limits
 from .question import Bench, Figure, Parameters, Sample
+from .trend import percentile
 
 Document = dict[str, Any]
 #: Figures of a run that are told while it goes on; the document has all.
@@ -103,7 +103,7 @@ def _told_figure(
         "min": _rounded(min(values)),
         "median": _rounded(median),
         "max": _rounded(max(values)),
-        "p99": _rounded(sorted(values)[math.ceil(len(values) * 0.99) - 1]),
+        "p99": _rounded(percentile(sorted(values), 99)),
         "runs": [_rounded(value) for value in values],
         "limit": figure.limit,
         "ratio": ratio,

@@ -16,10 +16,10 @@ from typing import Any
 from . import loads, processes
 from .cluster import Cluster
 from .limits import limits
-from .pace import Pace
+from .pace import Pace, most_per_s, until_idle
 from .report import identity
 from .soak_rows import Rows
-from .trend import Trend, trend
+from .trend import Trend, percentile, trend
 
 Document = dict[str, Any]
 
@@ -30,11 +30,8 @@ INTERVAL_S_MAX = 10.0
 INTERVALS_MIN = 12
 #: The first part is not judged: heaps, caches and files find their sizes.
 WARM_UP = 1 / 6
-#: How long the maximum is measured, at most, in rounds of so many workflows.
-MOST_S_MAX, ROUND = 20.0, 200
-#: For the last workflows to end.
-END_S_MAX = 60.0
-LOOK_S = 0.02
+#: How long the maximum is measured, at most.
+MOST_S_MAX = 20.0
 #: Less is no leak anybody would meet: 36 MB a month; and no latency anybody would feel.
 MB_PER_H, MS_PER_H = 0.05, 0.5
 WIDTH, SHELLS = 16, 2
@@ -70,7 +67,7 @@ def soak(
         definition = workflow(ledger)
         rows = Rows(cluster.home / "stenella.db")
         try:
-            most = _most(cluster, definition, rows, min(MOST_S_MAX, minutes * 15))
+            most = most_per_s(cluster, definition, rows, min(MOST_S_MAX, minutes * 15))
             progress(f"at most {most:,.0f} tasks a second; {SHARE:.0%} of it for {minutes:g} min")
             head = {
                 "soak": {"minutes": minutes, "workers": workers, "slots": slots},
@@ -90,7 +87,7 @@ def soak(
                     line = observer.line(number + 1, interval_s)
                     _append(file, line)
                     progress(_told(line))
-            _until_idle(rows)
+            until_idle(rows)
             account = rows.account(ledger, first) | {
                 "submitted": observer.submitted + len(pace.taken),
                 "refused": observer.refused + len(pace.refused),
@@ -101,27 +98,6 @@ def soak(
     found = verdict(last_evidence(file))
     _append(file, {"verdict": found})
     return found
-
-
-def _most(cluster: Cluster, definition: loads.Document, rows: Rows, for_s: float) -> float:
-    """Tasks a second at most: the median of rounds, after a first one to warm up."""
-    rates: list[float] = []
-    end_s = time.monotonic() + for_s
-    while len(rates) < 2 or time.monotonic() < end_s:
-        before = rows.newest_instance()
-        with Pace(cluster.home, definition, None, ROUND) as pace:
-            began_ms = time.time() * 1_000
-            pace.join()
-        _until_idle(rows)
-        took_s = (rows.last_end_ms(before) - began_ms) / 1_000
-        rates.append(ROUND * len(definition["tasks"]) / took_s)
-    return statistics.median(rates[1:])
-
-
-def _until_idle(rows: Rows) -> None:
-    end_s = time.monotonic() + END_S_MAX
-    while rows.live() and time.monotonic() < end_s:
-        time.sleep(LOOK_S)
 
 
 class Observer:
@@ -260,8 +236,8 @@ def _percentiles(values: Sequence[float]) -> Document | None:
     if not values:
         return None
     ordered = sorted(values)
-    at = {"p50": 0.5, "p99": 0.99, "max": 1.0}
-    return {name: round(ordered[math.ceil(len(ordered) * q) - 1], 2) for name, q in at.items()}
+    at = {"p50": 50, "p99": 99, "max": 100}
+    return {name: round(percentile(ordered, percent), 2) for name, percent in at.items()}
 
 
 def _told(line: Document) -> str:

@@ -1,4 +1,4 @@
-"""What the database says of a soak's tasks, read beside the master: latencies, losses, doubles."""
+"""What the database says of a load's tasks, read beside the master: latencies, losses, doubles."""
 
 import sqlite3
 from collections import Counter

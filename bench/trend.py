@@ -1,4 +1,4 @@
-"""Whether a series rises: a straight line through it, and how well that line is known."""
+"""Of a series: its percentiles, and whether it rises: a straight line, and how well it is known."""
 
 import itertools
 import math
@@ -24,6 +24,11 @@ class Trend:
     def is_flat(self, least: float) -> bool:
         """Not distinguishable from none, or less than ``least`` per hour."""
         return self.per_h <= max(least, ERRORS_MAX * self.error)
+
+
+def percentile(ordered: Sequence[float], percent: float) -> float:
+    """The least value that so many percent of the sorted ones do not exceed."""
+    return ordered[max(0, math.ceil(len(ordered) * percent / 100) - 1)]
 
 
 def trend(times_s: Sequence[float], values: Sequence[float]) -> Trend:
