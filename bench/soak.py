@@ -134,6 +134,7 @@ class Observer:
             "answered_after_ms": _percentiles([one.answered_after_ms for one in taken]),
             **self._latencies(before, self._seen),
             "live": self._rows.live(),
+            "restarted": self._look_for_new(),
             "processes": {name: self._process(name, took_s) for name in self._pids},
             "files_mb": self._sizes(),
             "load": os.getloadavg()[0],
@@ -155,6 +156,15 @@ class Observer:
             "submit_to_start_ms": _percentiles(begun_ms),
             "ready_to_start_ms": _percentiles(waits_ms),
         }
+
+    def _look_for_new(self) -> list[str]:
+        """Processes that are others now; a sound cluster has none."""
+        now = processes.of_home(self._home)
+        new = [name for name, pid in now.items() if self._pids.get(name) != pid]
+        for name in new:
+            self._pids[name] = now[name]
+            self._processor_s[name] = processes.processor_s(now[name])
+        return new
 
     def _process(self, name: str, took_s: float) -> Document:
         pid = self._pids[name]
@@ -212,13 +222,15 @@ def verdict(lines: Sequence[Document]) -> Document:
     account = next(line["account"] for line in lines if "account" in line)
     wrong = ("instances_failed", "tasks_failed", "lost", "doubled", "refused")
     well = account["submitted"] == account["instances"] and not any(account[k] for k in wrong)
+    restarted = [name for line in measured for name in line["restarted"]]
     flat = all(one["flat"] for one in (*memory.values(), *latency.values()))
     return {
-        "holds": well and flat,
+        "holds": well and flat and not restarted,
         "minutes": round(measured[-1]["after_s"] / 60, 2),
         "tasks_per_s": statistics.fmean(line["tasks_per_s"] for line in judged),
         "memory": memory,
         "latency": latency,
+        "restarted": restarted,
         "account": account,
     }
 

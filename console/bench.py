@@ -210,6 +210,7 @@ def _soaked(verdict: Document) -> list[str]:
         f"{verdict['tasks_per_s']:,.0f} tasks/s for {verdict['minutes']} min: "
         f"{account['tasks']:,} tasks of {account['instances']:,} workflows, "
         f"{account['tasks_failed']} failed, {account['lost']} lost, {account['doubled']} doubled",
+        *(f"{name} was started again" for name in verdict["restarted"]),
         *pages.columns(("SERIES", "MEAN", "PER HOUR", ""), rows),
     ]
 

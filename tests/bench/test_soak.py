@@ -32,6 +32,7 @@ def evidence(leak_mb: float = 0.0, slower_ms: float = 0.0, **account: int) -> li
             {
                 "after_s": 10.0 * (n + 1),
                 "tasks_per_s": 3_000.0,
+                "restarted": [],
                 "submit_to_start_ms": latency,
                 "ready_to_start_ms": latency if n else None,
                 "processes": {"master": memory, "worker-1": memory | {"rss_mb": 42.0}},
@@ -74,6 +75,16 @@ def test_latency_that_rises_is_told() -> None:
 )
 def test_one_task_that_is_lost_doubled_or_refused_is_one_too_many(wrong: dict[str, int]) -> None:
     assert not verdict(evidence(**wrong))["holds"]
+
+
+def test_a_process_that_was_started_again_is_told() -> None:
+    lines = evidence()
+    lines[99]["restarted"] = ["worker-1"]
+
+    found = verdict(lines)
+
+    assert not found["holds"]
+    assert found["restarted"] == ["worker-1"]
 
 
 def test_the_workflow_of_a_soak_is_sound(tmp_path: Path) -> None:
