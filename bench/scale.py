@@ -87,7 +87,7 @@ def _rate(cluster: Cluster, instance: Instance, tasks: int) -> float:
 
 def _ended(cluster: Cluster, instance: Instance) -> loads.Document:
     """Its document when it has ended, without its tasks. Raises `WorkflowFailed`."""
-    *_, last = cluster.client.changes(instance.id, None, until_end=True)
+    *_, last = cluster.client.changes(instance.id, None, counts=True)
     document: loads.Document = last["instance"]
     if not succeeded(document):
         raise WorkflowFailed(f"a workflow of the benchmark ended with {document['state']}")

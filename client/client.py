@@ -6,10 +6,12 @@ restarts of the master too (``requester.py``).
 
 import hashlib
 import os
+from collections.abc import Iterable, Sequence
 from os import PathLike
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from ..home.logs import gap_line
 from ..protocol.codec import digest
@@ -68,30 +70,64 @@ class Client(Reads):
         Raises `DefinitionRefused` or, about ``params``, `Usage`, with all problems; nothing was
         stored then.
         """
+        (instance,) = self.submit_many(
+            definition, [params or {}], request_id and [request_id], submit_dir, dry_run
+        )
+        return instance
+
+    def submit_many(
+        self,
+        definition: "Definition | str | PathLike[str] | dict[str, Any]",
+        params: Iterable[dict[str, Any]],
+        request_ids: Sequence[str] | None = None,
+        submit_dir: str | PathLike[str] | None = None,
+        dry_run: bool = False,
+    ) -> "list[Instance]":
+        """Start a workflow once with each of ``params``; their instances, in that order.
+
+        As `submit`, only sooner: the next ones are sent while the answers to others are awaited,
+        and the master writes down together what comes together. ``request_ids``: one of each.
+        Raises as `submit`; where that is not about ``definition`` or ``params``, some may have been
+        started, and the same request ids get them.
+        """
         folder = None if submit_dir is None else os.path.abspath(submit_dir)
         checked = _checked(definition, folder)
-        given = params or {}
-        check_params(checked, given)  # refused here, before anybody is asked
+        all_given = list(params)
+        for given in all_given:
+            check_params(checked, given)  # refused here, before anybody is asked
         body = definitions.encode(checked)
         content = hashlib.sha256(body).hexdigest()
-        parts: tuple[bytes, ...] = (
-            content.encode(),
-            msgspec.json.encode(given, order="sorted"),
-            (folder or "").encode(),
-        )
-        parts += (b"dry run",) if dry_run else ()
-        request = Submit(
-            request_id=request_id or new_request_id(),
-            digest=digest(b"Submit", *parts),
-            params=given,
-            submit_dir=folder,
-            dry_run=dry_run,
-        )
-        answer = submit(self._requester, request, body, content in self._taken)
+        ids = request_ids or [new_request_id() for _ in all_given]
+        requests = [
+            _submit_of(content, given, request_id, folder, dry_run)
+            for given, request_id in zip(all_given, ids, strict=True)
+        ]
+        numbers: dict[str, int] = {}
+        if requests:  # the first one brings the definition
+            answer = submit(self._requester, requests[0], body, content in self._taken)
+            numbers[answer.request_id] = answer.result["workflow_instance_id"]
+            self._remember(content)
+        by_name = (replace(request, definition_digest=content) for request in requests[1:])
+        for request_id, answer in self._requester.ask_each(by_name, Answer):
+            numbers[request_id] = answer.result["workflow_instance_id"]
+        return [self.instance(numbers[request.request_id]) for request in requests]
+
+    def wait_many(
+        self, instances: "Sequence[Instance]", timeout: float | None = None
+    ) -> list[dict[str, Any]]:
+        """Their JSON documents, in their order, when all have ended, however they ended.
+
+        As `Instance.wait`, of all at the same time. ``timeout`` in seconds; raises `WaitTimeout`
+        after it, and what has not ended goes on.
+        """
+        ended = self.ends([instance.id for instance in instances], timeout)
+        return [ended[instance.id] for instance in instances]
+
+    def _remember(self, content: str) -> None:
+        """The master has a definition of that digest."""
         if len(self._taken) >= TAKEN_MAX:
             self._taken.clear()
         self._taken.add(content)
-        return self.instance(answer.result["workflow_instance_id"])
 
     def stop(self, workflow_instance_id: int) -> None:
         """Stop an instance: nothing new starts, what runs is killed. Returns before it has ended.
@@ -196,9 +232,7 @@ class Instance:
         ``timeout`` in seconds; raises `WaitTimeout` after it, the instance goes on. Outlives
         restarts of the master.
         """
-        for _page in self._client.changes(self.id, timeout, until_end=True):
-            pass
-        return self._client.show(self.id)
+        return self._client.ends([self.id], timeout)[self.id]
 
     def explain(self, task: str = "") -> list[dict[str, Any]]:
         """Why it, or its task ``task``, has not ended: the causes of `Client.explain`."""
@@ -227,6 +261,25 @@ class Instance:
             offset = page.offset + len(page.data)
             if not page.data or offset >= page.size:
                 return data.decode("utf-8", errors="replace")
+
+
+def _submit_of(
+    content: str, given: dict[str, Any], request_id: str, folder: str | None, dry_run: bool
+) -> Submit:
+    """Without its definition, of which ``content`` is the digest."""
+    parts: tuple[bytes, ...] = (
+        content.encode(),
+        msgspec.json.encode(given, order="sorted"),
+        (folder or "").encode(),
+    )
+    parts += (b"dry run",) if dry_run else ()
+    return Submit(
+        request_id=request_id,
+        digest=digest(b"Submit", *parts),
+        params=given,
+        submit_dir=folder,
+        dry_run=dry_run,
+    )
 
 
 def check_params(definition: Definition, given: dict[str, Any]) -> None:

@@ -6,7 +6,7 @@ Apart from `Client` so that a command that only reads loads no loader of definit
 import math
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
@@ -29,12 +29,16 @@ from ..protocol.commands import (
 from ..protocol.errors import WaitTimeout
 from ..protocol.states import WORKFLOW_FINAL, WorkflowState
 from .presence import elsewhere
-from .requester import LIMIT_S, Requester
+from .requester import LIMIT_S, WINDOW, Requester
 
 #: One long poll; the gateway holds a watch no longer than this.
 WATCH_S_MAX = 10.0
+#: The same of each of more instances than can be watched at the same time.
+CROWDED_S = 1.0
 #: Between two watches that were answered at once; people see ten changes a second at best.
 WATCH_PAUSE_S = 0.1
+#: The node from which an instance is read by who wants none of its tasks.
+BEYOND_THE_LAST = 2**31
 #: A page with so many tasks is one of many: the next is asked for at once.
 PAGE_TASKS_MAX = 500
 #: One page of a log: some ten thousand lines, far below a command's limit.
@@ -108,16 +112,31 @@ class Reads:
 
     def show(self, workflow_instance_id: int) -> dict[str, Any]:
         """One instance with its tasks; 0 is the newest. Raises `NotFound`."""
-        document: dict[str, Any] = {}
-        tasks: list[dict[str, Any]] = []
-        from_node: int | None = 0
+        return self._whole({}, [], workflow_instance_id, 0)
+
+    def head(self, workflow_instance_id: int) -> dict[str, Any]:
+        """One instance without its tasks; 0 is the newest. Raises `NotFound`."""
+        return self._page(workflow_instance_id, BEYOND_THE_LAST)["instance"]  # type: ignore[no-any-return]
+
+    def _page(self, workflow_instance_id: int, from_node: int) -> dict[str, Any]:
+        request = InstanceRead(
+            request_id=new_request_id(),
+            workflow_instance_id=workflow_instance_id,
+            from_node=from_node,
+        )
+        page: dict[str, Any] = self._requester.ask(request, InstancePage).page
+        return page
+
+    def _whole(
+        self,
+        document: dict[str, Any],
+        tasks: list[dict[str, Any]],
+        workflow_instance_id: int,
+        from_node: int | None,
+    ) -> dict[str, Any]:
+        """The instance's document with ``tasks`` and those from ``from_node`` on."""
         while from_node is not None:
-            request = InstanceRead(
-                request_id=new_request_id(),
-                workflow_instance_id=workflow_instance_id,
-                from_node=from_node,
-            )
-            page: dict[str, Any] = self._requester.ask(request, InstancePage).page
+            page = self._page(workflow_instance_id, from_node)
             document, from_node = page["instance"], page["next_node"]
             workflow_instance_id = document["workflow_instance_id"]
             tasks += page["tasks"]
@@ -144,23 +163,18 @@ class Reads:
             digest, offset = page["digest"], page["next_offset"]
 
     def watch(
-        self, workflow_instance_id: int, after: int, wait_s: float, until_end: bool = False
+        self, workflow_instance_id: int, after: int, wait_s: float, *, counts: bool = False
     ) -> dict[str, Any]:
         """What changed after event ``after``: at once, or when something does, or when ``wait_s``
         (10 s at most) is over.
 
         ``{"instance": …, "counts": {state: n}, "tasks": […], "last": event}``; ``instance`` is
-        None where nothing has changed. ``until_end``: of its end only, and without tasks.
+        None where nothing has changed. ``counts``: when it has ended or ``wait_s`` is over, and of
+        the tasks the first that failed.
         Raises `NotFound`.
         """
         wait_s = min(wait_s, WATCH_S_MAX)
-        request = InstanceWatch(
-            request_id=new_request_id(),
-            workflow_instance_id=workflow_instance_id,
-            after=after,
-            wait_ms=round(wait_s * 1000),
-            until_end=until_end,
-        )
+        request = _watch(workflow_instance_id, after, wait_s, until_end=counts, counts=counts)
         return self._requester.ask(request, InstanceChanged, answered_after_s=wait_s).page
 
     def changes(
@@ -168,7 +182,8 @@ class Reads:
         workflow_instance_id: int,
         timeout_s: float | None,
         tick_s: float = WATCH_S_MAX,
-        until_end: bool = False,
+        *,
+        counts: bool = False,
     ) -> Iterator[dict[str, Any]]:
         """Answers of `watch`, one at least every ``tick_s``, until the instance has ended; the last
         one is of its end. Raises `WaitTimeout` after ``timeout_s``; the instance goes on.
@@ -182,19 +197,47 @@ class Reads:
         while True:
             asked = time.monotonic()
             wait_s = min(tick_s, max(0.0, deadline - asked))
-            page = self.watch(workflow_instance_id, after, wait_s, until_end)
+            page = self.watch(workflow_instance_id, after, wait_s, counts=counts)
             yield page
             if page["instance"] is not None and is_final(page["instance"]):
                 return
             after, now = page["last"], time.monotonic()
             if now >= deadline:
-                raise WaitTimeout(
-                    f"workflow instance {workflow_instance_id} has not ended after {timeout_s:g} s;"
-                    f" it goes on: `stenella wait {workflow_instance_id}`"
-                )
+                raise _not_ended([workflow_instance_id], timeout_s)
             if len(page["tasks"]) < PAGE_TASKS_MAX:
                 pause_s = min(WATCH_PAUSE_S, WATCH_PAUSE_S * (now - started))
                 time.sleep(max(0.0, min(asked + pause_s, deadline) - now))
+
+    def ends(
+        self, workflow_instance_ids: Sequence[int], timeout_s: float | None
+    ) -> dict[int, dict[str, Any]]:
+        """The documents of instances that have ended, by id, when all of them have.
+
+        Raises `NotFound`, or `WaitTimeout` after ``timeout_s``; what has not ended goes on.
+        """
+        deadline = math.inf if timeout_s is None else time.monotonic() + timeout_s
+        live = list(dict.fromkeys(workflow_instance_ids))
+        pages: dict[int, dict[str, Any]] = {}
+        while live:
+            # Of more than can be watched at the same time none is to keep the others from it.
+            wait_s = WATCH_S_MAX if len(live) <= WINDOW else CROWDED_S
+            began = time.monotonic()
+            asked: dict[str, int] = {}
+            for request_id, reply in self._requester.ask_each(
+                _watches(live, asked, deadline, wait_s), InstanceChanged, wait_s
+            ):
+                if reply.page["instance"] is not None and is_final(reply.page["instance"]):
+                    pages[asked[request_id]] = reply.page
+            live = [number for number in live if number not in pages]
+            now = time.monotonic()
+            if live and now >= deadline:
+                raise _not_ended(live, timeout_s)
+            if live:
+                time.sleep(max(0.0, min(began + WATCH_PAUSE_S, deadline) - now))
+        return {
+            number: self._whole(page["instance"], page["tasks"], number, page["next_node"])
+            for number, page in pages.items()
+        }
 
     def explain(self, workflow_instance_id: int, task: str = "") -> dict[str, Any]:
         """Why an instance, or its task ``task``, has not ended.
@@ -276,3 +319,34 @@ class Reads:
             request_id=new_request_id(), kind="trace", task_instance_id=task_instance_id
         )
         return self._requester.ask(request, DebugReply).rows
+
+
+def _watch(
+    workflow_instance_id: int, after: int, wait_s: float, *, until_end: bool, counts: bool = False
+) -> InstanceWatch:
+    return InstanceWatch(
+        request_id=new_request_id(),
+        workflow_instance_id=workflow_instance_id,
+        after=after,
+        wait_ms=round(wait_s * 1000),
+        until_end=until_end,
+        counts=counts,
+    )
+
+
+def _watches(
+    live: Sequence[int], asked: dict[str, int], deadline: float, wait_s: float
+) -> Iterator[InstanceWatch]:
+    """One of each end; ``asked``: which request is about which instance."""
+    for number in live:
+        left_s = max(0.0, min(wait_s, deadline - time.monotonic()))
+        request = _watch(number, 0, left_s, until_end=True)
+        asked[request.request_id] = number
+        yield request
+
+
+def _not_ended(live: Sequence[int], timeout_s: float | None) -> WaitTimeout:
+    what = f"workflow instance {live[0]} has" if len(live) == 1 else f"{len(live):,} instances have"
+    return WaitTimeout(
+        f"{what} not ended after {timeout_s:g} s; it goes on: `stenella wait {live[0]}`"
+    )

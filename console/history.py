@@ -34,6 +34,8 @@ class Reader(Protocol):
 
     def show(self, workflow_instance_id: int) -> Document: ...
 
+    def head(self, workflow_instance_id: int) -> Document: ...
+
     def trace(self, task_instance_id: int) -> list[Document]: ...
 
     def definition(self, workflow: str, workflow_instance_id: int) -> Document: ...
@@ -54,6 +56,9 @@ class NoHistory:
         return []
 
     def show(self, workflow_instance_id: int) -> Document:
+        raise no_instance(workflow_instance_id)
+
+    def head(self, workflow_instance_id: int) -> Document:
         raise no_instance(workflow_instance_id)
 
     def trace(self, task_instance_id: int) -> list[Document]:
@@ -147,6 +152,13 @@ class StoredHistory:
         if document is None:
             raise no_instance(workflow_instance_id)
         return document
+
+    def head(self, workflow_instance_id: int) -> Document:
+        page = self._queries.ended(workflow_instance_id, 0)
+        if page is None:
+            raise no_instance(workflow_instance_id)
+        head: Document = page["instance"]
+        return head
 
     def trace(self, task_instance_id: int) -> list[Document]:
         rows = self._queries.trace(task_instance_id)

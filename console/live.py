@@ -41,6 +41,8 @@ class LiveView:
     from seeing half of an answer.
     """
 
+    draws_tasks = True
+
     def __init__(self, shape: Shape | None = None) -> None:
         self._progress = Progress(shape)
         self._lock = threading.Lock()

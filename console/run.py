@@ -18,7 +18,7 @@ from ..home.layout import Home, open_home
 from ..protocol.errors import RefusedInState, Unreachable, WaitTimeout
 from . import pages
 from .groups import warn_of_empty_groups
-from .history import logs_home, read
+from .history import Reader, logs_home, read
 from .naming import find_given, shape_of
 from .options import (
     Address,
@@ -182,8 +182,17 @@ def watch(address: Address, as_json: bool) -> int:
 
 
 def _until_end(address: Address, timeout_s: float | None, as_json: bool, *, as_lines: bool) -> int:
-    number = address.workflow_instance_id
-    document, shape = read(lambda reader: (reader.show(number), shape_of(reader, number)))
+    draws = not as_json or sys.stderr.isatty()
+
+    def begin(reader: Reader) -> tuple[Document, Shape | None]:
+        """Tasks are read when all have ended: of a large instance they are many."""
+        document = reader.head(address.workflow_instance_id)
+        number = document["workflow_instance_id"]
+        if is_final(document):
+            document = reader.show(number)
+        return document, shape_of(reader, number) if draws else None
+
+    document, shape = read(begin)
     number = document["workflow_instance_id"]
     if not is_final(document):
         try:

@@ -28,7 +28,9 @@ FINAL = frozenset(state.name for state in TASK_FINAL)
 
 
 class View(Protocol):
-    """What `watch_until_end` needs of a view."""
+    """What `watch_until_end` needs of a view; ``draws_tasks``: every change of every task."""
+
+    draws_tasks: bool
 
     def __enter__(self) -> Self: ...
 
@@ -62,15 +64,18 @@ def watch_until_end(
 
     Raises `WaitTimeout` after ``timeout_s``; the instance goes on.
     """
-    for page in client.changes(workflow_instance_id, timeout_s, TICK_S):
+    counts = not view.draws_tasks
+    for page in client.changes(workflow_instance_id, timeout_s, TICK_S, counts=counts):
         view.show(page)
     return client.show(workflow_instance_id)
 
 
 class PlainView:
     """A line when something has changed, less often the longer it takes, and always the last one;
-    what failed is told at once.
+    what failed is told within a second.
     """
+
+    draws_tasks = False
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -118,6 +123,8 @@ class PlainView:
 
 class JsonView:
     """A JSON object a line on stdout for each change: the instance, counts, tasks changed."""
+
+    draws_tasks = True
 
     def __enter__(self) -> Self:
         return self

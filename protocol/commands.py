@@ -376,13 +376,16 @@ class DefinitionRead(Request, frozen=True):
 class InstanceWatch(Request, frozen=True):
     """Long poll: answered when anything of the instance changed after event ``after``.
 
-    ``until_end``: only when it has ended, and without tasks; for who waits and does not look.
+    ``until_end``: only when it has ended, with its first tasks; for who waits and does not look.
+    ``counts``, besides: with counts and the first tasks that failed instead, and so also when
+    ``wait_ms`` is over; for who tells now and then how far it is.
     """
 
     workflow_instance_id: Id
     after: Id
     wait_ms: Id
     until_end: bool = False
+    counts: bool = False
 
 
 class ExplainRead(Request, frozen=True):

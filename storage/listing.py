@@ -33,11 +33,12 @@ COLUMNS = (
     "workflow_instance.warned_at",
     "workflow_instance.attention",
 )
-NEWEST = (
+INSTANCES = (
     f"SELECT {', '.join(COLUMNS)} FROM workflow_instance JOIN workflow_version "
     "ON workflow_instance.version_digest = workflow_version.digest "
-    "ORDER BY workflow_instance.id DESC LIMIT ?"
 )
+NEWEST = f"{INSTANCES} ORDER BY workflow_instance.id DESC LIMIT ?"
+ONE = f"{INSTANCES} WHERE workflow_instance.id = ?"
 
 
 def newest(path: Path, limit: int) -> list[Document] | None:

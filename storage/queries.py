@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from peewee import Select, fn
+from peewee import Select
 
 from ..protocol.errors import RefusedInState
-from ..protocol.states import TASK_FINAL, WAITING, TaskState
-from . import read_only
+from ..protocol.states import TASK_FINAL, TaskState
+from . import listing, read_only
+from .changes import CHANGES_MAX, Changes
 from .documents import (
     BODY,
     DEAD_LETTER,
@@ -54,12 +55,19 @@ STEPS_PER_LOOK = 20_000
 #: Events of one task shown; a task has about three per attempt.
 TRACE_EVENTS_MAX = 10_000
 
-#: Events covered by one answer to a watcher, who then asks for the next.
-CHANGES_MAX = 1_000
-
-
 #: Nodes of one page of an instance: some 50 ms of reading.
 PAGE_NODES_MAX = 2_000
+
+#: The same of the page that tells an end: as many are awaited at the same time as a client has
+#: requests under way, so all of them together are to fit the wire.
+END_NODES_MAX = 200
+END_BYTES = 64 * 1024
+#: Asked for so often that the text is made once: an instance and nodes of it, from and before.
+TASKS: str = (
+    TaskInstance.select(*TASK)
+    .where(TaskInstance.workflow_instance_id == 0, TaskInstance.node >= 0, TaskInstance.node < 0)
+    .sql()[0]
+)
 
 #: Of a page's tasks as JSON: with one more task (1 MiB of outputs at most) it fits one command.
 PAGE_BYTES = 4 * 1024 * 1024
@@ -84,6 +92,7 @@ class Queries:
         self._time_limit_s = time_limit_s
         self._deadline_s = math.inf
         self._versions = Versions(connection)
+        self._changes = Changes(connection, self._versions)
         self._answers: dict[str, Callable[..., Any]] = {
             "instance": self.instance,
             "instance_page": self.instance_page,
@@ -93,6 +102,8 @@ class Queries:
             "trace": self.trace,
             "changes": self.changes,
             "ended": self.ended,
+            "end": self.end,
+            "progress": self.progress,
             "log_place": self.log_place,
             "dead_letters": self.dead_letters,
         }
@@ -133,13 +144,7 @@ class Queries:
 
     def _tasks(self, workflow_instance_id: int, first: int, end: int) -> list[Document]:
         """Those of the nodes from ``first`` to before ``end``."""
-        rows = self._rows(
-            TaskInstance.select(*TASK).where(
-                TaskInstance.workflow_instance_id == workflow_instance_id,
-                TaskInstance.node >= first,
-                TaskInstance.node < end,
-            )
-        )
+        rows = self.connection.execute(TASKS, (workflow_instance_id, first, end))
         by_node = {row[0]: task_document(row) for row in rows}
         nodes = enumerate(self._graph(workflow_instance_id)[first:end], first)
         return [by_node.get(place) or waiting_document(node) for place, node in nodes]
@@ -153,11 +158,14 @@ class Queries:
             found = self._instance(workflow_instance_id)
             if found is None:
                 return None
-            total = len(self._graph(found[0]))
-            first = min(from_node, total)  # a number from the wire, and a column has 63 bits
-            tasks = self._tasks(found[0], first, min(first + PAGE_NODES_MAX, total))
+            return self._page(found, from_node, PAGE_NODES_MAX, PAGE_BYTES)
+
+    def _page(self, found: Row, from_node: int, nodes_max: int, bytes_max: int) -> Document:
+        total = len(self._graph(found[0]))
+        first = min(from_node, total)  # a number from the wire, and a column has 63 bits
+        tasks = self._tasks(found[0], first, min(first + nodes_max, total))
         size, count = 0, 0
-        while count < len(tasks) and size < PAGE_BYTES:
+        while count < len(tasks) and size < bytes_max:
             size += len(msgspec.json.encode(tasks[count]))
             count += 1
         return {
@@ -248,40 +256,15 @@ class Queries:
         ``last``: the id of the last such event, to go on from. None: no such instance. Fewer
         events than ``limit`` are looked at where the tasks' outputs would not fit the wire.
         """
-        page = self._changes(workflow_instance_id, after, limit)
-        while page is not None and limit > 1 and _size(page["tasks"]) > PAGE_BYTES:
-            limit = max(1, limit // 4)
-            page = self._changes(workflow_instance_id, after, limit)
-        return page
-
-    def _changes(self, workflow_instance_id: int, after: int, limit: int) -> Document | None:
         with self._snapshot():
             found = self._instance(workflow_instance_id)
             if found is None:
                 return None
-            of_instance = TaskEvent.workflow_instance_id == found[0]
-            events = self._rows(
-                TaskEvent.select(TaskEvent.id)
-                .where(of_instance, TaskEvent.id > after)
-                .order_by(TaskEvent.id)
-                .limit(limit)
-            )
-            last = events[-1][0] if events else after
-            changed = TaskEvent.select(TaskEvent.task_instance_id).where(
-                of_instance, TaskEvent.id > after, TaskEvent.id <= last
-            )
-            tasks = self._rows(
-                TaskInstance.select(*TASK)
-                .where(TaskInstance.id.in_(changed))
-                .order_by(TaskInstance.id)
-            )
-            counts = self._counts(found[0])
-        return {
-            "instance": instance_document(found),
-            "counts": counts,
-            "tasks": [task_document(row) for row in tasks],
-            "last": last,
-        }
+            page = self._changes.after(found, after, limit)
+            while limit > 1 and _size(page["tasks"]) > PAGE_BYTES:
+                limit = max(1, limit // 4)
+                page = self._changes.after(found, after, limit)
+        return page
 
     def ended(self, workflow_instance_id: int, after: int) -> Document | None:
         """As `changes`, of the instance alone."""
@@ -290,6 +273,27 @@ class Queries:
         if found is None:
             return None
         return {"instance": instance_document(found), "counts": {}, "tasks": [], "last": after}
+
+    def end(self, workflow_instance_id: int, after: int) -> Document | None:
+        """As `ended`; of one that has ended also its first tasks and the ``next_node`` of
+        `instance_page`.
+        """
+        with self._snapshot():
+            found = self._instance(workflow_instance_id)
+            if found is None:
+                return None
+            page: Document = {"instance": instance_document(found), "tasks": [], "next_node": 0}
+            if page["instance"]["end_time"] is not None:
+                page = self._page(found, 0, END_NODES_MAX, END_BYTES)
+        return {**page, "counts": {}, "last": after}
+
+    def progress(self, workflow_instance_id: int, after: int) -> Document | None:
+        """As `changes`, with the first tasks that failed instead of those that changed."""
+        with self._snapshot():
+            found = self._instance(workflow_instance_id)
+            if found is None:
+                return None
+            return self._changes.progress(found, after)
 
     def log_place(self, task_instance_id: int, attempt: int) -> Document | None:
         """Which worker has the log of an attempt (0: the current one); None: no such attempt.
@@ -368,25 +372,16 @@ class Queries:
         return self.connection.execute(*query.sql()).fetchall()
 
     def _instance(self, workflow_instance_id: int) -> Row | None:
-        query = _instances().limit(1)
         if workflow_instance_id:
-            query = query.where(WorkflowInstance.id == workflow_instance_id)
-        return next(iter(self._rows(query)), None)
+            rows = self.connection.execute(listing.ONE, (workflow_instance_id,))
+        else:
+            rows = self.connection.execute(listing.NEWEST, (1,))
+        row: Row | None = rows.fetchone()
+        return row
 
     def _graph(self, workflow_instance_id: int) -> list[Node]:
         """The nodes of an instance's version, in graph order."""
         return self._versions.nodes(workflow_instance_id)
-
-    def _counts(self, workflow_instance_id: int) -> dict[str, int]:
-        rows = self._rows(
-            TaskInstance.select(TaskInstance.state, fn.COUNT(TaskInstance.id))
-            .where(TaskInstance.workflow_instance_id == workflow_instance_id)
-            .group_by(TaskInstance.state)
-            .order_by(TaskInstance.state)
-        )
-        counts = {TaskState(state).name: count for state, count in rows}
-        waiting = len(self._graph(workflow_instance_id)) - sum(counts.values())
-        return counts | ({WAITING: waiting} if waiting else {})
 
 
 def _instances() -> Select:

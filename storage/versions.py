@@ -12,6 +12,12 @@ from .models import WorkflowInstance, WorkflowVersion
 #: Nodes of parsed graphs kept, about 150 B each: a watcher asks about the same few instances again
 #: and again. The one asked about is kept whatever its size.
 GRAPH_NODES_MAX = 50_000
+#: Asked for with every page of an instance, so its text is made once.
+DIGEST: str = (
+    WorkflowInstance.select(WorkflowInstance.version_digest)
+    .where(WorkflowInstance.id == 0)
+    .sql()[0]
+)
 ALL_BYTES = 2**31 - 2  # what SQLite's substr counts with; more than a row takes
 
 
@@ -54,10 +60,11 @@ class Versions:
 
     def _digest(self, workflow_instance_id: int) -> str:
         """Of an instance (0: of the newest); empty where there is none."""
-        query = WorkflowInstance.select(WorkflowInstance.version_digest)
         if workflow_instance_id:
-            query = query.where(WorkflowInstance.id == workflow_instance_id)
-        row = self._first(query.order_by(WorkflowInstance.id.desc()).limit(1))
+            row = self._connection.execute(DIGEST, (workflow_instance_id,)).fetchone()
+        else:
+            query = WorkflowInstance.select(WorkflowInstance.version_digest)
+            row = self._first(query.order_by(WorkflowInstance.id.desc()).limit(1))
         return row[0] if row else ""
 
     def _one(self, query: Select) -> Any:

@@ -48,6 +48,7 @@ from .messages import (
     Explain,
     Explained,
     ExplainNamed,
+    InstanceStarted,
     InstanceTouched,
     KillNamed,
     LiveInstances,
@@ -89,6 +90,7 @@ Inbox = (
     | Timer
     | OnDisk
     | LiveInstances
+    | InstanceStarted
     | Loaded
     | Queried
     | Submit
@@ -151,7 +153,7 @@ class Gateway:
         self.pid = pid
         self.linger_ms = linger_ms  # an embedded cluster leaves after so long without use
         self.used_ms = 0
-        self.live_instances: int | None = None  # not known before the recovery is through
+        self.live: set[int] | None = None  # instances; not known before the recovery is through
         self.open: dict[str, Open] = {}
         self.uploads = Uploads()
         self.answered: dict[str, None] = {}  # intents, by request id; the oldest first
@@ -176,7 +178,9 @@ class Gateway:
             case Boot():
                 self._watch_use(ctx)
             case LiveInstances():
-                self.live_instances, self.used_ms = message.count, ctx.now_ms
+                self.live, self.used_ms = set(message.workflow_instance_ids), ctx.now_ms
+            case InstanceStarted():
+                self._count_live(message.workflow_instance_id, ctx)
             case Timer(name="use"):
                 self._watch_use(ctx)
             case Submit() | Stop() | KillTask() | WorkerOrder() | LetterRetry() | LetterDrop():
@@ -410,8 +414,11 @@ class Gateway:
                 opened.until_ms = ctx.now_ms + min(request.wait_ms, WATCH_WAIT_MS_MAX)
                 number = request.workflow_instance_id
                 self.watched.setdefault(number, []).append(opened)
-                self._touch(number, ctx)  # what is thought and not yet on disk is news, too
-                self._ask_changes(opened, ctx)
+                if request.until_end and self.live is not None and number in self.live:
+                    self._arm(opened, ctx)  # we shall hear of its end
+                else:
+                    self._touch(number, ctx)  # what is thought and not yet on disk is news, too
+                    self._ask_changes(opened, ctx)
             case ExplainRead():
                 ctx.query("ended", request_id, request.workflow_instance_id, 0)
             case LogRead():
@@ -486,7 +493,8 @@ class Gateway:
         match request:
             case InstanceWatch():
                 opened.querying = False
-                if _is_news(request, document):
+                is_over = request.counts and ctx.now_ms >= opened.until_ms
+                if is_over or _is_news(request, document):
                     self._have_explained(answer.token, document, ctx)
                 else:
                     self._arm(opened, ctx)
@@ -564,11 +572,19 @@ class Gateway:
     def _ask_changes(self, opened: Open, ctx: Context) -> None:
         request: InstanceWatch = opened.request
         opened.querying, opened.stale = True, False
-        name = "ended" if request.until_end else "changes"
+        name = _query_of(request)
         ctx.query(name, request.request_id, request.workflow_instance_id, request.after)
+
+    def _count_live(self, workflow_instance_id: int, ctx: Context) -> None:
+        assert self.live is not None  # nothing starts before all are recovered
+        self.live.add(workflow_instance_id)
+        self.used_ms = ctx.now_ms
 
     def _take_touch(self, workflow_instance_id: int, ended: bool, ctx: Context) -> None:
         """Something was written about an instance; who waits for its end looks at nothing else."""
+        if ended and self.live is not None:
+            self.live.discard(workflow_instance_id)
+            self.used_ms = ctx.now_ms
         watches = self.watched.get(workflow_instance_id, ())
         if ended or not all(opened.request.until_end for opened in watches):
             self._touch(workflow_instance_id, ctx)
@@ -604,6 +620,8 @@ class Gateway:
         for request_id, opened in list(self.open.items()):
             over = opened.until_ms and ctx.now_ms >= opened.until_ms
             match opened.request:
+                case InstanceWatch(counts=True) if over and not opened.querying:
+                    self._ask_changes(opened, ctx)
                 case InstanceWatch() if over and not opened.querying:
                     page = NOTHING_NEW | {"last": opened.request.after}
                     self._reply(request_id, InstanceChanged(request_id=request_id, page=page), ctx)
@@ -684,7 +702,8 @@ class Gateway:
         """Leave when nothing is live, nobody asks, and that has lasted for ``linger_ms``."""
         if self.linger_ms is None or self.shutting_down:
             return
-        unused_ms = 0 if self.live_instances != 0 or self.open else ctx.now_ms - self.used_ms
+        is_used = self.live is None or self.live or self.open
+        unused_ms = 0 if is_used else ctx.now_ms - self.used_ms
         if unused_ms < self.linger_ms:
             ctx.set_timer("use", self.linger_ms - unused_ms)
             return
@@ -781,7 +800,7 @@ def _asks(request: Any, query: str) -> bool:
     """Whether a request of this kind is answered by that query."""
     match request:
         case InstanceWatch():
-            return query == ("ended" if request.until_end else "changes")
+            return query == _query_of(request)
         case ExplainRead():
             return query == "ended"
         case InstanceRead():
@@ -794,6 +813,13 @@ def _asks(request: Any, query: str) -> bool:
             return query == "log_place"
         case _:
             return query in ("trace", "dead_letters")
+
+
+def _query_of(request: InstanceWatch) -> str:
+    """What a watch looks at."""
+    if request.counts:
+        return "progress"
+    return "end" if request.until_end else "changes"
 
 
 def _is_news(request: InstanceWatch, document: dict[str, Any]) -> bool:

@@ -91,9 +91,15 @@ class InstanceTouched(Message, frozen=True):
 
 
 class LiveInstances(Message, frozen=True):
-    """workflow_executor → gateway: so many instances have not ended."""
+    """workflow_executor → gateway: these have not ended, now that all are recovered."""
 
-    count: int
+    workflow_instance_ids: list[int]
+
+
+class InstanceStarted(Message, frozen=True):
+    """workflow_executor → gateway: one more is live, until it is touched by its end."""
+
+    workflow_instance_id: int
 
 
 class TellStatus(Message, frozen=True):

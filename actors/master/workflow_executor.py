@@ -42,6 +42,7 @@ from .messages import (
     EndInstance,
     Explain,
     ExplainNamed,
+    InstanceStarted,
     InstanceTouched,
     KillNamed,
     KillNode,
@@ -321,7 +322,7 @@ class WorkflowExecutor:
         ctx.write(row)
         live = self.live[row.id] = Live(row, version)
         ctx.tell("event_persister", AdmitInstance(row, version))
-        ctx.tell("gateway", LiveInstances(len(self.live)))
+        ctx.tell("gateway", InstanceStarted(row.id))
         ctx.tell("gateway", Done(start.request_id, {"workflow_instance_id": row.id}))
         self._advance(live, ctx)
         return True
@@ -537,7 +538,6 @@ class WorkflowExecutor:
         del self.live[row.id]
         self.limits.cancel(row.id)
         ctx.tell("event_persister", EndInstance(row.id))
-        ctx.tell("gateway", LiveInstances(len(self.live)))
         ctx.tell("gateway", InstanceTouched(row.id, ended=True))
 
     # --- why something has not ended ------------------------------------------------------------
@@ -630,7 +630,7 @@ class WorkflowExecutor:
             self._load_instances(self.more_to_recover, ctx)
         else:
             ctx.tell("registry", RecoverWorkers())
-            ctx.tell("gateway", LiveInstances(len(self.live)))
+            ctx.tell("gateway", LiveInstances(list(self.live)))
             for number in self.live:
                 ctx.tell("workflow_executor", Resume(number))
 

@@ -23,6 +23,7 @@ from stenella.actors.master.messages import (
     DrainAll,
     Explain,
     Explained,
+    InstanceStarted,
     InstanceTouched,
     LiveInstances,
     NotDone,
@@ -454,42 +455,65 @@ ENDING = InstanceWatch(
 )
 
 
+STILL_RUNNING = msgspec.structs.replace(changes(), name="end")
+HAS_ENDED = msgspec.structs.replace(changes(end_time=1.0), name="end")
+
+
 def test_who_waits_for_the_end_hears_of_nothing_else() -> None:
     ctx = Recorder()
     made = gateway(ctx)
 
-    assert ("query", "ended", "r", 7, 0) in ctx.give(made, ENDING, CLIENT)
-    running = msgspec.structs.replace(changes(), name="ended")
-    assert of(ctx.give(made, running), "send") == []
-    over = msgspec.structs.replace(changes(end_time=1.0), name="ended")
-    page = InstanceChanged(request_id="r", page=over.document)
-    assert ctx.give(made, over) == [("send", CLIENT, page)]
+    assert ("query", "end", "r", 7, 0) in ctx.give(made, ENDING, CLIENT)
+    assert of(ctx.give(made, STILL_RUNNING), "send") == []
+    page = InstanceChanged(request_id="r", page=HAS_ENDED.document)
+    assert ctx.give(made, HAS_ENDED) == [("send", CLIENT, page)]
 
 
-def test_who_waits_for_the_end_looks_when_it_comes_and_not_before() -> None:
+def test_the_end_of_what_is_live_is_looked_at_when_it_comes_and_not_before() -> None:
     ctx = Recorder()
-    running = msgspec.structs.replace(changes(), name="ended")
-    made = gateway(ctx, ENDING, running, OnDisk(7), Timer("waiting"), running)
+    made = gateway(ctx, LiveInstances([7]))
 
+    assert of(ctx.give(made, ENDING, CLIENT), "query") == []
     assert ctx.give(made, InstanceTouched(7)) == []
     assert ctx.give(made, InstanceTouched(7, ended=True)) == [("perform", TellWhenOnDisk(7))]
-    assert ctx.give(made, OnDisk(7)) == [("query", "ended", "r", 7, 0)]
+    assert ctx.give(made, OnDisk(7)) == [("query", "end", "r", 7, 0)]
+
+
+def test_who_waits_for_the_end_of_what_is_live_is_answered_when_the_wait_is_over() -> None:
+    ctx = Recorder()
+    made = gateway(ctx, LiveInstances([]), InstanceStarted(7), ENDING)
+
+    ctx.wait(ENDING.wait_ms)
+
+    nothing = InstanceChanged(request_id="r", page=NOTHING_NEW | {"last": 0})
+    assert ctx.give(made, Timer("waiting")) == [("send", CLIENT, nothing)]
+
+
+def test_who_asks_for_counts_is_told_them_when_the_wait_is_over() -> None:
+    ctx = Recorder()
+    made = gateway(ctx, LiveInstances([7]), msgspec.structs.replace(ENDING, counts=True))
+    found = msgspec.structs.replace(changes(), name="progress")
+
+    ctx.wait(ENDING.wait_ms)
+    assert ctx.give(made, Timer("waiting")) == [("query", "progress", "r", 7, 0)]
+
+    page = InstanceChanged(request_id="r", page=found.document)
+    assert ctx.give(made, found) == [("send", CLIENT, page)]
 
 
 def test_who_comes_before_an_end_is_on_disk_looks_again_when_it_is() -> None:
     ctx = Recorder()
-    running = msgspec.structs.replace(changes(), name="ended")
     former = msgspec.structs.replace(ENDING, request_id="former", wait_ms=0)
-    made = gateway(ctx, former, msgspec.structs.replace(running, token="former"))
+    made = gateway(ctx, former, msgspec.structs.replace(STILL_RUNNING, token="former"))
     gave_up = ctx.give(made, Timer("waiting"))  # nobody is there when the end is thought
     assert len(of(gave_up, "send")) == 1
     ctx.give(made, InstanceTouched(7, ended=True))
 
     ctx.give(made, ENDING, CLIENT)
-    ctx.give(made, running)
+    ctx.give(made, STILL_RUNNING)
     ctx.give(made, OnDisk(7))  # of what was there before the end
 
-    assert ctx.give(made, OnDisk(7)) == [("query", "ended", "r", 7, 0)]
+    assert ctx.give(made, OnDisk(7)) == [("query", "end", "r", 7, 0)]
 
 
 # --- leaving unused ------------------------------------------------------------------------------
@@ -497,7 +521,7 @@ def test_who_comes_before_an_end_is_on_disk_looks_again_when_it_is() -> None:
 
 def test_an_embedded_cluster_leaves_when_it_is_unused_for_long_enough() -> None:
     ctx = Recorder()
-    made = gateway(ctx, LiveInstances(1), LiveInstances(0), linger_ms=2_000)
+    made = gateway(ctx, LiveInstances([7]), InstanceTouched(7, ended=True), linger_ms=2_000)
 
     ctx.wait(1_999)
     assert ctx.give(made, Timer("use")) == [("set_timer", "use", 1)]
@@ -511,7 +535,15 @@ def test_an_embedded_cluster_leaves_when_it_is_unused_for_long_enough() -> None:
     assert ctx.give(made, Done("", {"state": "down"})) == [("perform", Leave("idle"))]
 
 
-@pytest.mark.parametrize("use", [[], [LiveInstances(1)], [LiveInstances(0), read()]])
+@pytest.mark.parametrize(
+    "use",
+    [
+        [],
+        [LiveInstances([7])],
+        [LiveInstances([]), InstanceStarted(7)],
+        [LiveInstances([]), read()],
+    ],
+)
 def test_it_stays_while_recovering_while_something_is_live_and_while_asked(use: list[Any]) -> None:
     ctx = Recorder()
     made = gateway(ctx, *use, linger_ms=2_000)

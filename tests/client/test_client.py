@@ -62,6 +62,39 @@ def test_a_submit_is_answered_with_its_instance(open_door: Open, client: Client)
     assert msgspec.json.decode(request.definition)["name"] == "w"
 
 
+def test_many_submits_bring_the_definition_once_and_do_not_wait_for_each_other(
+    open_door: Open, client: Client
+) -> None:
+    def backwards(request: FromClient, _copy: int) -> list[Command]:
+        assert isinstance(request, Submit)
+        if request.definition:
+            return [result(request, workflow_instance_id=1)]
+        if len(door.requests) < 3:
+            return []
+        numbers = [(door.requests[place], 1 + place) for place in (2, 1)]
+        return [result(earlier, workflow_instance_id=number) for earlier, number in numbers]
+
+    door = open_door(backwards)
+
+    instances = client.submit_many(WORKFLOW, [{"n": 4}, {"n": 5}, {"n": 6}], ["a", "b", "c"])
+
+    assert [instance.id for instance in instances] == [1, 2, 3]
+    requests = [request for request in door.requests if isinstance(request, Submit)]
+    sent = [(r.request_id, r.params["n"], bool(r.definition)) for r in requests]
+    assert sent == [("a", 4, True), ("b", 5, False), ("c", 6, False)]
+
+
+def test_of_many_submits_none_is_sent_if_the_parameters_of_one_are_wrong(
+    open_door: Open, client: Client
+) -> None:
+    door = open_door(lambda request, _: [])
+
+    with pytest.raises(Usage):
+        client.submit_many(WORKFLOW, [{"n": 4}, {"m": 5}])
+    assert client.submit_many(WORKFLOW, []) == []
+    assert door.requests == []
+
+
 def test_the_digest_of_a_submit_tells_its_contents_apart(open_door: Open, client: Client) -> None:
     door = open_door(lambda request, _: [result(request, workflow_instance_id=7)])
 
@@ -226,18 +259,22 @@ def test_wrong_parameters_are_refused_before_anybody_is_asked(
 
 def run_of(states: list[str]) -> Script:
     """An instance that goes through ``states``, one a watch, and then can be read."""
+    watches = 0
 
     def answer(request: FromClient, _copy: int) -> list[Command]:
-        if isinstance(request, InstanceWatch):
-            state = states[min(request.after, len(states) - 1)]
-            document = {"instance": {"state": state}, "counts": {}, "tasks": []}
-            changed = {**document, "last": request.after + 1}
-            return [InstanceChanged(request_id=request.request_id, page=changed)]
-        assert isinstance(request, InstanceRead)
+        nonlocal watches
         task = {"task_instance_id": 3, "name": "a", "state": states[-1], "reason": "exit_nonzero"}
         tasks = [{**task, "outputs": {"rows": 5}}]
-        whole = {"workflow_instance_id": 7, "state": states[-1], "tasks": tasks}
-        return [page(request, whole)]
+        if isinstance(request, InstanceWatch):
+            state = states[min(watches, len(states) - 1)]
+            watches += 1
+            instance = {"workflow_instance_id": request.workflow_instance_id, "state": state}
+            document = {"instance": instance, "counts": {}, "tasks": tasks, "last": watches}
+            return [
+                InstanceChanged(request_id=request.request_id, page={**document, "next_node": None})
+            ]
+        assert isinstance(request, InstanceRead)
+        return [page(request, {"workflow_instance_id": 7, "state": states[-1], "tasks": tasks})]
 
     return answer
 
@@ -247,9 +284,25 @@ def test_wait_goes_on_after_the_last_event_until_the_end(open_door: Open, client
 
     document = client.instance(7).wait()
 
-    watches = [request.after for request in door.requests if isinstance(request, InstanceWatch)]
-    assert document["state"] == "SUCCESS"
-    assert watches == [0, 1, 2]
+    assert (document["state"], document["tasks"][0]["name"]) == ("SUCCESS", "a")
+    assert [type(request) for request in door.requests] == [InstanceWatch] * 3
+
+
+def test_tasks_that_do_not_fit_the_news_of_an_end_are_read_after_it(
+    open_door: Open, client: Client
+) -> None:
+    def answer(request: FromClient, _copy: int) -> list[Command]:
+        instance = {"workflow_instance_id": 7, "state": "SUCCESS"}
+        if isinstance(request, InstanceWatch):
+            news = {"instance": instance, "counts": {}, "tasks": ["a"], "next_node": 1, "last": 0}
+            return [InstanceChanged(request_id=request.request_id, page=news)]
+        assert isinstance(request, InstanceRead)
+        assert request.from_node == 1
+        return [page(request, {**instance, "tasks": ["b"]})]
+
+    open_door(answer)
+
+    assert client.instance(7).wait()["tasks"] == ["a", "b"]
 
 
 def test_wait_gives_up_at_its_time_and_says_that_the_instance_goes_on(
@@ -257,8 +310,10 @@ def test_wait_gives_up_at_its_time_and_says_that_the_instance_goes_on(
 ) -> None:
     open_door(run_of(["RUNNING_EXECUTION"]))
 
-    with pytest.raises(WaitTimeout, match="it goes on"):
+    with pytest.raises(WaitTimeout, match=r"instance 7 has .* it goes on"):
         client.instance(7).wait(timeout=0)
+    with pytest.raises(WaitTimeout, match="2 instances have"):
+        client.wait_many([client.instance(7), client.instance(8)], timeout=0)
 
 
 @pytest.mark.slow
@@ -271,6 +326,24 @@ def test_a_busy_instance_is_not_watched_more_than_ten_times_a_second(
         client.instance(7).wait(timeout=1)
 
     assert len(door.requests) < 200  # ever slower in its first second; else some thousands
+
+
+def test_many_are_waited_for_together_and_given_in_their_order(
+    open_door: Open, client: Client
+) -> None:
+    def backwards(request: FromClient, _copy: int) -> list[Command]:
+        if len(door.requests) < 3:
+            return []
+        answer = run_of(["SUCCESS"])
+        return [answer(earlier, 1)[0] for earlier in reversed(door.requests)]
+
+    door = open_door(backwards)
+    instances = [client.instance(number) for number in (7, 9, 8, 7)]
+
+    documents = client.wait_many(instances)
+
+    assert [document["workflow_instance_id"] for document in documents] == [7, 9, 8, 7]
+    assert len(door.requests) == 3
 
 
 def test_check_names_what_failed(open_door: Open, client: Client) -> None:

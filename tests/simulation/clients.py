@@ -257,6 +257,7 @@ class Client:
             after=after,
             wait_ms=wait_ms,
             until_end=number % 3 == 0,
+            counts=number % 6 == 0,
         )
 
         def look(answer: Command) -> None:
