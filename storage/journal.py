@@ -41,6 +41,8 @@ from .statements import (
 from .transaction import classified, refusal, transaction
 
 MASTER_ID = 1
+#: Of definitions that recovery reads at once; the structs made of them take some ten times as much.
+DEFINITIONS_BYTES = 4 * 1024 * 1024
 
 
 class MasterStart(msgspec.Struct, frozen=True):
@@ -211,7 +213,8 @@ class Journal:
         """Rows for actors, by index; ``stored_no`` is set.
 
         ``intent`` (request id); ``live_instances`` (after id, limit): pairs of an instance that
-        is live and not parked, and its definition; ``tasks_of`` (instance, after id, limit);
+        is live and not parked, and its definition, fewer where definitions are large;
+        ``tasks_of`` (instance, after id, limit);
         ``task`` (id); ``instance`` (id); ``letter`` (id); ``workers`` (); ``version`` (digest).
         ``task_named`` (instance, name: looked for among the instance's tasks).
 
@@ -221,13 +224,25 @@ class Journal:
         table, sql = LOAD[name]
         with classified():
             rows = [_row(table, values) for values in self.connection.execute(sql, key)]
-            if name == "live_instances":
-                return [(row, self._definition(row)) for row in rows]
-        return rows
+            return self._with_definitions(rows) if name == "live_instances" else rows
 
-    def _definition(self, row: WorkflowInstanceRow) -> bytes:
-        found = self.connection.execute(DEFINITION, (row.version_digest,)).fetchone()
-        return bytes(found[0])
+    def _with_definitions(
+        self, rows: list[WorkflowInstanceRow]
+    ) -> list[tuple[WorkflowInstanceRow, bytes]]:
+        """The first of them, as many as come with little enough of definitions."""
+        known: dict[str, bytes] = {}
+        found: list[tuple[WorkflowInstanceRow, bytes]] = []
+        size = 0
+        for row in rows:
+            digest = row.version_digest
+            if digest not in known:
+                if size >= DEFINITIONS_BYTES:
+                    break
+                [(text,)] = self.connection.execute(DEFINITION, (digest,)).fetchall()
+                known[digest] = bytes(text)
+                size += len(known[digest])
+            found.append((row, known[digest]))
+        return found
 
     def close(self) -> None:
         """Close the database; what was committed stays."""

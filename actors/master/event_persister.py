@@ -8,6 +8,7 @@ unknown: the row is loaded first, and messages for it wait behind the load.
 """
 
 import json
+from itertools import islice
 from typing import Any, assert_never
 
 import msgspec
@@ -300,10 +301,9 @@ class EventPersister:
         if instance is None:
             return
         instance.stopping = True
-        rows = list(instance.rows.values())
-        for row in rows[kill.first : kill.first + SLICE]:
+        for row in list(islice(instance.rows.values(), kill.first, kill.first + SLICE)):
             self._kill(row, kill.reason, ctx)
-        if kill.first + SLICE < len(rows):
+        if kill.first + SLICE < len(instance.rows):
             ctx.next_turn(msgspec.structs.replace(kill, first=kill.first + SLICE))
 
     def _kill(self, row: TaskInstanceRow, reason: str, ctx: Context) -> None:
@@ -526,9 +526,9 @@ class EventPersister:
     def _sweep(self, sweep: Sweep, ctx: Context) -> None:
         """The next rows of those that were live when this round began."""
         if sweep.begins and not self.to_sweep:
-            self.to_sweep = list(self.tasks)
-        count = sweep.count - len(sweep.again)
-        ids, self.to_sweep = self.to_sweep[:count], self.to_sweep[count:]
+            self.to_sweep = list(reversed(self.tasks))
+        count = min(sweep.count - len(sweep.again), len(self.to_sweep))
+        ids = [self.to_sweep.pop() for _ in range(count)]
         causes = [*sweep.causes]
         for task_instance_id in dict.fromkeys([*sweep.again, *ids]):
             row = self.tasks.get(task_instance_id)

@@ -334,6 +334,19 @@ def test_live_instances_come_in_pages_with_their_definitions(journal: Journal) -
     assert all(row.stored_no == row.event_no == 1 for row, _ in first + rest)
 
 
+def test_of_large_definitions_fewer_come_at_once(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stenella.storage.journal.DEFINITIONS_BYTES", 1)
+    rows = [instance(number, version_digest=f"d{number // 3}") for number in range(1, 6)]
+    journal.commit(batch(1, version("d0"), version("d1"), *rows))
+
+    first = journal.load("live_instances", (0, 50))
+    rest = journal.load("live_instances", (first[-1][0].id, 50))
+
+    assert [[row.id for row, _ in found] for found in (first, rest)] == [[1, 2], [3, 4, 5]]
+
+
 def test_the_tasks_of_an_instance_come_in_pages_by_id(journal: Journal) -> None:
     rows = [task(number, node=10 - number) for number in range(1, 8)]
     journal.commit(batch(1, *rows, task(8, workflow_instance_id=2)))
