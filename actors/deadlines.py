@@ -37,7 +37,8 @@ class Deadlines:
 
     def cancel(self, key: int) -> None:
         """Call off a wait, if there is one."""
-        self.due_ms.pop(key, None)
+        if self.due_ms.pop(key, None) is None:
+            return
         if len(self._heap) > 2 * len(self.due_ms) + STALE_MAX:
             self._heap = [(due_ms, key) for key, due_ms in self.due_ms.items()]
             heapq.heapify(self._heap)

@@ -132,8 +132,10 @@ class TaskAttempt(Row, kw_only=True):
     tail: str
 
 
-class TaskEvent(Row, kw_only=True):
+class TaskEvent(Row):
     """One change of a task instance, in the order of ``event_no``; folded they give its row.
+
+    Not by keyword only: it is what is made most often, and 18 keywords cost as much as its insert.
 
     A callback that came too late changes only the seq: its states are equal, and what it said
     stands in ``detail``.

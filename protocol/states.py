@@ -100,7 +100,7 @@ class Event(IntEnum):
 E = Event
 
 #: (state before, event) → states it may lead to; ``None``: no row of this attempt yet.
-TASK_TRANSITIONS: dict[tuple[TaskState | None, Event], frozenset[TaskState]] = {
+TASK_TRANSITIONS: dict[tuple[int | None, Event], frozenset[TaskState]] = {
     (None, E.SUBMIT): frozenset({T.SUBMITTED_SUCCESS}),
     (None, E.SKIP): frozenset({T.SKIPPED, T.UPSTREAM_FAILED}),
     (None, E.KILL): frozenset({T.KILL}),  # it had not had its turn yet
@@ -138,6 +138,6 @@ TASK_TRANSITIONS: dict[tuple[TaskState | None, Event], frozenset[TaskState]] = {
 }
 
 
-def fits(before: TaskState | None, event: Event, after: TaskState) -> bool:
+def fits(before: int | None, event: Event, after: int) -> bool:
     """Whether ``event`` may take an attempt from ``before`` to ``after``."""
     return after in TASK_TRANSITIONS.get((before, event), ())

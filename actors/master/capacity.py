@@ -51,9 +51,9 @@ class Slots:
         self.refused_at_beat: int | None = None  # it said no: wait for a later beat with room
         self.refused_types: set[str] = set()
         self.beat = 0
-        self.stamp = 0  # rises with every change, see `note`
-        self.noted = "silent"  # why it was closed when that changed last …
-        self.noted_at = 0  # … and when that was, wall
+        self.stamp = 0  # rises with every change
+        self.noted = "silent"  # `closed`, when `note` was last called …
+        self.noted_at = 0  # … and since when, wall
 
     @property
     def closed(self) -> str:
@@ -66,25 +66,22 @@ class Slots:
             return "no_disk"
         return "refused" if self.refused_at_beat is not None else ""
 
-    def load(self, task_type: str) -> float:
-        """The share of its room for this type that is taken; only of one that is open for it."""
-        if task_type in INSTANT_TYPES:
-            return len(self.instant) / INSTANT_MAX
-        return len(self.live) / self.count
-
-    def is_open(self, task_type: str) -> bool:
-        """Whether it may be given one more of this type."""
-        if task_type in INSTANT_TYPES:
-            return len(self.instant) < INSTANT_MAX and not self.closed
-        return len(self.live) < self.count and not self.closed
+    def load(self, task_type: str) -> float | None:
+        """The share of its room for this type that is taken; None: it is given none of it now."""
+        is_instant = task_type in INSTANT_TYPES
+        taken = len(self.instant) if is_instant else len(self.live)
+        room = INSTANT_MAX if is_instant else self.count
+        return None if self.noted or taken >= room else taken / room
 
     def place(self, dispatch_id: int, task_instance_id: int, task_type: str) -> None:
         """It is given one more; `free` takes it back."""
+        self.stamp += 1
         held = self.instant if task_type in INSTANT_TYPES else self.live
         held[dispatch_id] = task_instance_id
 
     def free(self, dispatch_id: int) -> None:
         """A dispatch is over; unknown ones are ignored."""
+        self.stamp += 1
         if self.live.pop(dispatch_id, None) is None:
             self.instant.pop(dispatch_id, None)
 
@@ -95,7 +92,7 @@ class Slots:
         )
 
     def note(self, wall_ms: int) -> None:
-        """After each change of anything here: when the reason for giving it nothing changed."""
+        """After each change but `place` and `free`: why it is given nothing, and since when."""
         self.stamp += 1
         if self.closed != self.noted:
             self.noted, self.noted_at = self.closed, wall_ms

@@ -146,7 +146,7 @@ class Dispatcher:
             case Occupied():
                 slots = self._slots(message.worker)
                 slots.place(message.dispatch_id, message.task_instance_id, message.task_type)
-                self._changed(slots, ctx)
+                self._offer(slots)
                 return
             case SendAgain():
                 self._repeat_from_now(self.requests, message.worker, message.request, ctx)
@@ -252,7 +252,7 @@ class Dispatcher:
         dispatch_id = ctx.new_id("dispatch")
         slots.place(dispatch_id, key.task_instance_id, task_type)
         self.places[dispatch_id] = key
-        self._changed(slots, ctx)
+        self._offer(slots)
         return Place(key.task_instance_id, slots.name, slots.boot, dispatch_id)
 
     def _take_placed(self, all_placed: list[Placed], ctx: Context) -> None:
@@ -276,11 +276,15 @@ class Dispatcher:
         self.places.pop(dispatch_id, None)
         slots = self._slots(worker)
         slots.free(dispatch_id)
-        self._changed(slots, ctx)
+        self._offer(slots)
 
     def _changed(self, slots: Slots, ctx: Context) -> None:
-        """To be called after every change of what a worker has or may be given."""
+        """To be called after every change of what a worker may be given."""
         slots.note(ctx.wall_ms)
+        self._offer(slots)
+
+    def _offer(self, slots: Slots) -> None:
+        """To be called after every change of what a worker has."""
         for queue in self.queues.values():
             queue.offer(slots)
 

@@ -37,9 +37,7 @@ class Taker(Protocol):
     name: str
     stamp: int
 
-    def is_open(self, task_type: str) -> bool: ...
-
-    def load(self, task_type: str) -> float: ...
+    def load(self, task_type: str) -> float | None: ...
 
     def takes(self, group: str, task_type: str) -> bool: ...
 
@@ -79,10 +77,10 @@ class ReadyQueue(Generic[T]):
 
     def offer(self, taker: T) -> None:
         """What is known of a worker has changed; ``stamp`` has risen since it was last offered."""
-        if not taker.is_open(self.task_type) or not taker.takes(self.group, self.task_type):
+        load = taker.load(self.task_type)
+        if load is None or not taker.takes(self.group, self.task_type):
             return
         self._offers += 1
-        load = taker.load(self.task_type)
         entry = (load, taker.name, taker.stamp, self._offers, taker)
         heapq.heappush(self._takers, entry)
         if len(self._takers) > self._takers_max:

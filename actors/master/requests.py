@@ -4,6 +4,8 @@ import hashlib
 import json
 from typing import Any
 
+import msgspec
+
 from ...protocol.commands import TaskExecuteRequest
 from ...protocol.rows import TaskInstanceRow, WorkflowInstanceRow
 from ...protocol.states import PRIORITIES, TaskState
@@ -17,6 +19,9 @@ PLACES = {priority: place for place, priority in enumerate(PRIORITIES)}
 WAIT_MS_MAX = 7 * 86_400_000
 #: After so many tries the backoff no longer grows: 100 to the 60th is still a float.
 DOUBLINGS_MAX = 60
+#: So many requests of an instance are kept as patterns for others of their kind: who has more kinds
+#: of tasks than that has few of each.
+PATTERNS_MAX = 64
 #: Of all parameters of an attempt together: they become its environment, and Linux takes 2 MiB of
 #: environment and arguments (execve(2)). It also keeps the request within one command.
 PARAMETERS_BYTES_MAX = 1024 * 1024
@@ -31,6 +36,7 @@ class Instance:
         self.params: dict[str, Any] = json.loads(row.params)
         self.startup: list[str] = json.loads(row.startup)
         self.rows: dict[int, TaskInstanceRow] = {}
+        self.patterns: dict[int, TaskExecuteRequest] = {}  # by kind of task, see `compose`
         self.stopping = False  # nothing of it is placed any more
 
     def task(self, row: TaskInstanceRow) -> Task:
@@ -70,20 +76,33 @@ def already_ended(request_id: str, row: TaskInstanceRow) -> NotDone:
 def compose(
     instance: Instance, row: TaskInstanceRow, epoch: int, kill_grace_ms: int
 ) -> tuple[TaskExecuteRequest | None, str]:
-    """The request for the row's present dispatch, or why its parameters cannot be resolved."""
-    version = instance.version
-    task = version.task(row.node)
-    params: dict[str, Any] = {}
-    if task.params or instance.params:
-        outputs = {name: _outputs_of(instance, name) for name in upstream(task)}
-        given = instance.params, instance.startup
-        params, problem = task_parameters(version.declared, task, *given, outputs)
-        if problem is not None:
-            return None, problem.message
-        size = sum(len(as_text(value).encode()) for value, _ in params.values())
-        if size > PARAMETERS_BYTES_MAX:
-            return None, f"its parameters take {size:,} bytes, at most {PARAMETERS_BYTES_MAX:,} fit"
+    """The request for the row's present dispatch, or why its parameters cannot be resolved.
+
+    Tasks of a kind differ in their ids only, unless they take what others have given.
+    """
     assert row.boot is not None
+    kind = instance.version.kind(row.node)
+    pattern = instance.patterns.get(kind)
+    if pattern is not None:
+        request = msgspec.structs.replace(
+            pattern,
+            task_instance_id=row.id,
+            attempt=row.attempt,
+            dispatch_id=row.dispatch_id,
+            to_boot=row.boot,
+            task=row.name,
+        )
+        return request, ""
+    task = instance.version.task(row.node)
+    sources = upstream(task)
+    outputs = {name: _outputs_of(instance, name) for name in sources}
+    given = instance.params, instance.startup
+    params, problem = task_parameters(instance.version.declared, task, *given, outputs)
+    if problem is not None:
+        return None, problem.message
+    size = sum(len(as_text(value).encode()) for value, _ in params.values())
+    if size > PARAMETERS_BYTES_MAX:
+        return None, f"its parameters take {size:,} bytes, at most {PARAMETERS_BYTES_MAX:,} fit"
     request = TaskExecuteRequest(
         task_instance_id=row.id,
         workflow_instance_id=row.workflow_instance_id,
@@ -91,7 +110,7 @@ def compose(
         dispatch_id=row.dispatch_id,
         epoch=epoch,
         to_boot=row.boot,
-        workflow=version.definition.name,
+        workflow=instance.version.definition.name,
         task=row.name,
         task_type=task.type,
         script=task.script,
@@ -112,6 +131,8 @@ def compose(
         run_as=task.run_as,
         keep=task.on_isolation == "keep",
     )
+    if not sources and len(instance.patterns) < PATTERNS_MAX:
+        instance.patterns[kind] = request
     return request, ""
 
 

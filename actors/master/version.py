@@ -32,6 +32,10 @@ class Version:
         """What the definition says of a node; its name and what it depends on are the graph's."""
         return self._kinds[self._kind_of[node]]
 
+    def kind(self, node: int) -> int:
+        """Equal for nodes that differ in name and edges only."""
+        return self._kind_of[node]
+
     def declared(self, name: str) -> tuple[Output, ...]:
         """The outputs of the task of that name."""
         return self.task(self.graph.index[name]).outputs
