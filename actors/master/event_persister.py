@@ -447,12 +447,19 @@ class EventPersister:
         """Certainly never begun: eligible again, or killed if that was asked."""
         assert row.worker is not None
         row.state = T.SUBMITTED_SUCCESS
+        self._is_heard_of(row)
         self._record(row, E.RETURNED, T.DISPATCH, ctx, detail=reason)
         if row.kill_reason is None:  # before its slot is free, or another would take its place
             ctx.tell("dispatcher", self._ready(row, returned_from=row.dispatch_id))
         ctx.tell("dispatcher", Ended(row.worker, row.dispatch_id))
         if row.kill_reason is not None:
             self._end_killed(row, ctx)
+
+    def _is_heard_of(self, row: TaskInstanceRow) -> None:
+        """It is not, or no longer, where nobody can see it."""
+        if row.unreachable_at is not None:
+            row.unreachable_at, row.message = None, ""
+            self.kept.cancel(row.id)
 
     # --- deadlines ------------------------------------------------------------------------------
 
@@ -703,13 +710,14 @@ class EventPersister:
                 ctx.tell("dispatcher", Answered(row.dispatch_id))
                 if row.boot != judge.boot or row.unreachable_at is not None:
                     row.boot = judge.boot
-                    if row.unreachable_at is not None:
-                        row.unreachable_at, row.message = None, ""
-                        self.kept.cancel(row.id)
+                    self._is_heard_of(row)
                     self._record(row, E.KEPT, before, ctx)
                 if row.kill_reason is not None:
                     self._send_kill(row, ctx)
             case "again":
+                if row.unreachable_at is not None:
+                    self._is_heard_of(row)
+                    self._record(row, E.KEPT, before, ctx)
                 instance = self.instances[row.workflow_instance_id]
                 request, _ = compose(instance, row, self.epoch, self.kill_grace_ms)
                 if request is not None:

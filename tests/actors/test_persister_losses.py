@@ -168,6 +168,24 @@ def test_when_its_worker_is_back_without_it_it_has_failed_for_good() -> None:
     assert ends(ctx.give(made, judge())) == [(T.FAILURE, "worker_lost")]
 
 
+@pytest.mark.parametrize("boot", ["b1", "b2"])  # sent there again; returned, and placed again
+def test_what_its_worker_never_got_waits_for_nobody_any_more(boot: str) -> None:
+    # Found by the simulation: killed while it ran at its next place, it had ended at once.
+    ctx = Recorder()
+    made = keeping(ctx, task_row(state=T.DISPATCH), lost_after_ms=LOST_AFTER_MS)
+    ctx.give(made, DEAD)
+    asked = ctx.give(made, judge(boot=boot))
+    assert of(asked, "write")[-1].unreachable_at is None
+    if boot == "b2":
+        ctx.give(made, PlaceAll([Place(10, "w1", "b2", 101)]))
+
+    assert ends(ctx.give(made, Timer("lost_after"))) == []
+    asked = ctx.give(made, KillTasks(1, "stopped"))
+
+    assert ends(asked) == []
+    assert [m for m in told(asked, "dispatcher") if isinstance(m, SendKill)]
+
+
 def test_a_person_ends_the_waiting() -> None:
     ctx = Recorder()
     made = keeping(ctx, task_row(**RUNS))
