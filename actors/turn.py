@@ -87,6 +87,15 @@ class Perform(msgspec.Struct, frozen=True):
 Released = Send | Load | Query | Perform
 
 
+def shares(body: bytes, count: int) -> list[int]:
+    """Of a body's bytes, for each of its commands: the last one has them all.
+
+    So what came together is taken together, where a part of it is too much: who repeats all of it
+    would else get in a few with each repeat, which are ever rarer.
+    """
+    return [0] * (count - 1) + [len(body)] * min(1, count)
+
+
 class Turn:
     """Feeds actors and collects what they ask for; is itself the `Context` of the one receiving."""
 

@@ -23,7 +23,7 @@ from gevent.threadpool import ThreadPool
 
 from ..actors.base import Loaded, OnDisk, Queried, TellWhenOnDisk
 from ..actors.suspects import FORGIVE_MS, Suspect, quarantine_answer
-from ..actors.turn import Load, Perform, Query, Released, Send, Turn
+from ..actors.turn import Load, Perform, Query, Released, Send, Turn, shares
 from ..home.settings import Settings
 from ..protocol.codec import (
     FRAME_BYTES_MAX,
@@ -263,8 +263,7 @@ class Node:
             self._count_bad("command", sender, unreadable.reason)
         for unreadable in [b for b in bad if b.request_id] or bad[:1]:
             self._refuse_unreadable(peer, unreadable)
-        size = len(body) // max(1, len(good))
-        for command in good:
+        for command, size in zip(good, shares(body, len(good)), strict=True):
             if not_for is not None and (text := not_for(command)):
                 wire.reject("role")
                 self._refuse_role(peer, getattr(command, "request_id", ""), text)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from stenella.actors.base import Actor, Loaded, OnDisk, Queried, TellWhenOnDisk
 from stenella.actors.suspects import FORGIVE_MS, Suspect, quarantine_answer
-from stenella.actors.turn import Limits, Load, Perform, Query, Released, Send, Turn
+from stenella.actors.turn import Limits, Load, Perform, Query, Released, Send, Turn, shares
 from stenella.protocol.codec import CommandDecoder, decode_header, encode_frames
 from stenella.protocol.commands import (
     Command,
@@ -196,8 +196,7 @@ class Node(OsProcess):
         self.world.checkers.on_arrival(self, sender, good)
         if any(isinstance(command, JUDGING) for command in good):
             self._crash_judging()
-        for command in good:
-            size = len(body) // len(good)
+        for command, size in zip(good, shares(body, len(good)), strict=True):
             why_not = self.take(routes[type(command)], command, peer, sender, size)
             answer = quarantine_answer(command) if why_not == "quarantined" else None
             if answer is not None:
