@@ -38,7 +38,6 @@ INSTANCES = (
     "ON workflow_instance.version_digest = workflow_version.digest "
 )
 NEWEST = f"{INSTANCES} ORDER BY workflow_instance.id DESC LIMIT ?"
-ONE = f"{INSTANCES} WHERE workflow_instance.id = ?"
 
 
 def newest(path: Path, limit: int) -> list[Document] | None:

@@ -13,18 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from peewee import Select
 
 from ..protocol.errors import RefusedInState
 from ..protocol.states import TASK_FINAL, TaskState
-from . import listing, read_only
+from . import read_only, selects
 from .changes import CHANGES_MAX, Changes
 from .documents import (
     BODY,
-    DEAD_LETTER,
-    EVENT,
-    INSTANCE,
-    TASK,
     Node,
     dead_letter_document,
     event_document,
@@ -35,14 +30,6 @@ from .documents import (
     waiting_document,
 )
 from .listing import Document, Row, instance_document
-from .models import (
-    DeadLetter,
-    TaskAttempt,
-    TaskEvent,
-    TaskInstance,
-    WorkflowInstance,
-    WorkflowVersion,
-)
 from .transaction import primary_code, refusal
 from .versions import Versions
 
@@ -55,6 +42,9 @@ STEPS_PER_LOOK = 20_000
 #: Events of one task shown; a task has about three per attempt.
 TRACE_EVENTS_MAX = 10_000
 
+#: Of a row: SQLite's integers have 63 bits and a sign.
+ID_MAX = 2**63 - 1
+
 #: Nodes of one page of an instance: some 50 ms of reading.
 PAGE_NODES_MAX = 2_000
 
@@ -62,12 +52,6 @@ PAGE_NODES_MAX = 2_000
 #: requests under way, so all of them together are to fit the wire.
 END_NODES_MAX = 200
 END_BYTES = 64 * 1024
-#: Asked for so often that the text is made once: an instance and nodes of it, from and before.
-TASKS: str = (
-    TaskInstance.select(*TASK)
-    .where(TaskInstance.workflow_instance_id == 0, TaskInstance.node >= 0, TaskInstance.node < 0)
-    .sql()[0]
-)
 
 #: Of a page's tasks as JSON: with one more task (1 MiB of outputs at most) it fits one command.
 PAGE_BYTES = 4 * 1024 * 1024
@@ -144,7 +128,9 @@ class Queries:
 
     def _tasks(self, workflow_instance_id: int, first: int, end: int) -> list[Document]:
         """Those of the nodes from ``first`` to before ``end``."""
-        rows = self.connection.execute(TASKS, (workflow_instance_id, first, end))
+        rows = selects.TASKS_OF_NODES.rows(
+            self.connection, instance=workflow_instance_id, first=first, end=end
+        )
         by_node = {row[0]: task_document(row) for row in rows}
         nodes = enumerate(self._graph(workflow_instance_id)[first:end], first)
         return [by_node.get(place) or waiting_document(node) for place, node in nodes]
@@ -176,11 +162,9 @@ class Queries:
 
     def instances(self, limit: int, before: int = 0) -> list[Document]:
         """At most ``limit`` instances without tasks, newest first, with ids below ``before``."""
-        query = _instances().limit(limit)
-        if before:
-            query = query.where(WorkflowInstance.id < before)
         with self._snapshot():
-            return [instance_document(row) for row in self._rows(query)]
+            rows = selects.INSTANCES.rows(self.connection, before=before or ID_MAX, limit=limit)
+        return [instance_document(row) for row in rows]
 
     def definition(self, workflow: str, workflow_instance_id: int = 0) -> Document | None:
         """The newest version of the workflow of that name; of '', an instance's (0: the newest)."""
@@ -204,9 +188,8 @@ class Queries:
 
     def workflow_names(self, limit: int) -> list[str]:
         """At most ``limit`` names of registered workflows, sorted."""
-        query = WorkflowVersion.select(WorkflowVersion.name).distinct()
         with self._snapshot():
-            rows = self._rows(query.order_by(WorkflowVersion.name).limit(limit))
+            rows = selects.WORKFLOW_NAMES.rows(self.connection, limit=limit)
         return [name for (name,) in rows]
 
     def task_by_name(self, workflow_instance_id: int, name: str) -> Document | None:
@@ -217,13 +200,7 @@ class Queries:
                 return None
             for place, node in enumerate(self._graph(found[0])):
                 if node.name == name:
-                    rows = self._rows(
-                        TaskInstance.select(*TASK).where(
-                            TaskInstance.workflow_instance_id == found[0],
-                            TaskInstance.node == place,
-                        )
-                    )
-                    return task_document(rows[0]) if rows else waiting_document(node)
+                    return self._tasks(found[0], place, place + 1)[0]
         return None
 
     def trace(self, task_instance_id: int) -> list[Document] | None:
@@ -232,18 +209,14 @@ class Queries:
         ``worker_time``: when it happened by the clock of the worker's machine, of a RUNNING and of
         the RESULT of an attempt that began.
         """
-        query = TaskEvent.select(*EVENT).where(TaskEvent.task_instance_id == task_instance_id)
         with self._snapshot():
-            rows = self._rows(query.order_by(TaskEvent.id).limit(TRACE_EVENTS_MAX))
+            rows = selects.EVENTS_OF_TASK.rows(
+                self.connection, task=task_instance_id, limit=TRACE_EVENTS_MAX
+            )
             times: dict[int, tuple[int | None, int | None]] = {}
-            for table, key in (
-                (TaskAttempt, TaskAttempt.task_instance_id),
-                (TaskInstance, TaskInstance.id),
-            ):
-                found = table.select(table.attempt, table.start_time, table.end_time)
-                times |= {
-                    row[0]: row[1:] for row in self._rows(found.where(key == task_instance_id))
-                }
+            for read in (selects.TIMES_OF_ATTEMPTS, selects.TIMES_OF_TASK):
+                found = read.rows(self.connection, task=task_instance_id)
+                times |= {row[0]: row[1:] for row in found}
         return [event_document(row, times.get(row[6], (None, None))) for row in rows] or None
 
     def changes(
@@ -302,25 +275,14 @@ class Queries:
         what is shown where the log cannot be had, empty if nothing is known.
         """
         with self._snapshot():
-            rows = self._rows(
-                TaskInstance.select(
-                    TaskInstance.workflow_instance_id,
-                    TaskInstance.attempt,
-                    TaskInstance.worker,
-                    TaskInstance.tail,
-                    TaskInstance.state,
-                ).where(TaskInstance.id == task_instance_id)
-            )
+            rows = selects.LOG_OF_TASK.rows(self.connection, task=task_instance_id)
             if not rows:
                 return None
             workflow_instance_id, current, worker, tail, state = rows[0]
             live = TaskState(state) not in TASK_FINAL
             if attempt not in (0, current):
-                earlier = self._rows(
-                    TaskAttempt.select(TaskAttempt.worker, TaskAttempt.tail).where(
-                        TaskAttempt.task_instance_id == task_instance_id,
-                        TaskAttempt.attempt == attempt,
-                    )
+                earlier = selects.LOG_OF_ATTEMPT.rows(
+                    self.connection, task=task_instance_id, attempt=attempt
                 )
                 if not earlier:
                     return None
@@ -337,13 +299,15 @@ class Queries:
         """At most ``limit`` messages that nobody could take, newest first; or the one of that
         number, if it is there. Fewer where they would not fit the wire.
         """
-        query = DeadLetter.select(*DEAD_LETTER).order_by(DeadLetter.id.desc()).limit(limit)
-        if number:
-            query = query.where(DeadLetter.id == number)
         letters: list[Document] = []
         size = 0
         with self._snapshot():
-            for row in self.connection.execute(*query.sql()):
+            found = (
+                selects.DEAD_LETTER_OF_ID.cursor(self.connection, number=number)
+                if number
+                else selects.DEAD_LETTERS.cursor(self.connection, limit=limit)
+            )
+            for row in found:
                 size += len(row[BODY])
                 if letters and size > PAGE_BYTES:
                     break
@@ -368,25 +332,12 @@ class Queries:
             if self.connection.in_transaction:
                 self.connection.execute("ROLLBACK")
 
-    def _rows(self, query: Select) -> list[Row]:
-        return self.connection.execute(*query.sql()).fetchall()
-
     def _instance(self, workflow_instance_id: int) -> Row | None:
-        if workflow_instance_id:
-            rows = self.connection.execute(listing.ONE, (workflow_instance_id,))
-        else:
-            rows = self.connection.execute(listing.NEWEST, (1,))
-        row: Row | None = rows.fetchone()
-        return row
+        """The columns `documents.INSTANCE`; id 0 is the newest."""
+        if not workflow_instance_id:
+            return selects.NEWEST_INSTANCE.first(self.connection)
+        return selects.INSTANCE_OF_ID.first(self.connection, instance=workflow_instance_id)
 
     def _graph(self, workflow_instance_id: int) -> list[Node]:
         """The nodes of an instance's version, in graph order."""
         return self._versions.nodes(workflow_instance_id)
-
-
-def _instances() -> Select:
-    return (
-        WorkflowInstance.select(*INSTANCE)
-        .join(WorkflowVersion, on=(WorkflowInstance.version_digest == WorkflowVersion.digest))
-        .order_by(WorkflowInstance.id.desc())
-    )
