@@ -92,6 +92,11 @@ WorkflowInstance.add_index(
     name="workflow_instance_live",
     where=WorkflowInstance.state.not_in([5, 6, 7]),
 )
+WorkflowInstance.add_index(
+    WorkflowInstance.id,
+    name="workflow_instance_parked",
+    where=WorkflowInstance.attention != "",
+)
 
 
 class TaskInstance(Table):
