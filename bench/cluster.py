@@ -31,7 +31,7 @@ class Cluster:
 
     def __enter__(self) -> Self:
         try:
-            self.status = json.loads(self.run("up", *self._size, "--detach", "--json"))
+            self.up()
         except BaseException:
             self._remove()
             raise
@@ -48,6 +48,10 @@ class Cluster:
             self.run("down", "--wait", "0s")
         finally:
             self._remove()
+
+    def up(self) -> None:
+        """Again after a ``down``; ``status`` is as it is when it is ready."""
+        self.status = json.loads(self.run("up", *self._size, "--detach", "--json"))
 
     def run(self, *arguments: str) -> str:
         """The output of one command of the command line; raises `RefusedInState` if it failed."""

@@ -7,6 +7,7 @@ import time
 
 from . import breakdown, load, loads, scale
 from .cluster import Cluster
+from .history import HISTORY_BENCH
 from .question import SLOTS, TYPE, WORKERS, Bench, Figure, Parameter, Parameters, Sample
 from .workers import WORKERS_BENCH
 
@@ -160,6 +161,7 @@ TABLE: tuple[Bench, ...] = (
         example="--tasks 2000 --runs 2",
     ),
     WORKERS_BENCH,
+    HISTORY_BENCH,
     load.BENCH,
     breakdown.BENCH,
 )

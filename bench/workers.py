@@ -1,7 +1,6 @@
 """What a thousand connected workers cost: the master's core at rest, and the others' tasks."""
 
 import json
-import os
 import subprocess
 import sys
 import time
@@ -12,12 +11,12 @@ from typing import Any
 from ..protocol.errors import RefusedInState
 from . import loads
 from .cluster import Cluster
+from .processes import processor_s
 from .question import SLOTS, WORKERS, Bench, Figure, Parameter, Parameters, Sample
 
 HEARTBEAT_MS = 2_000  # the default of cluster.heartbeat_s, which a benchmark's cluster has
 #: After joining: one beat of each, so that all that follows a registration is over.
 SETTLE_S = 1.25 * HEARTBEAT_MS / 1_000
-CPU_HZ = os.sysconf("SC_CLK_TCK")
 SHARE_MIN = 0.01  # less is noise, and nothing could be held against 0
 #: Of the links: one in which nothing is ever ready, or that of all tasks.
 GROUPS = {"workers": "links", "all": "default"}
@@ -28,7 +27,6 @@ class Load:
 
     def __init__(self, cluster: Cluster, program: "subprocess.Popen[str]") -> None:
         self.cluster, self.program = cluster, program
-        [self.master] = [node["pid"] for node in cluster.status["masters"]]
 
     def say(self, word: str) -> dict[str, float]:
         """``join`` or ``leave``; what the program has done. Raises `RefusedInState` if it died."""
@@ -78,23 +76,16 @@ def workers(load: Load, parameters: Parameters) -> Sample:
 
 
 def _measured(load: Load, parameters: Parameters) -> dict[str, float]:
-    before = {"master": cpu_s(load.master), "load": cpu_s(load.program.pid)}
+    before = {"master": processor_s(load.cluster.master_pid), "load": processor_s(load.program.pid)}
     began_s = time.monotonic()
     time.sleep(parameters["seconds"])
     took_s = time.monotonic() - began_s
-    after = {"master": cpu_s(load.master), "load": cpu_s(load.program.pid)}
+    after = {"master": processor_s(load.cluster.master_pid), "load": processor_s(load.program.pid)}
     shares = {name: 100 * (after[name] - before[name]) / took_s for name in before}
     began = time.time()
     definition: dict[str, Any] = loads.fan(parameters["tasks"], "noop")
     end_time = load.cluster.finish(definition)["end_time"]
     return {"rate": parameters["tasks"] / (end_time - began), **shares}
-
-
-def cpu_s(pid: int) -> float:
-    """What all threads of a process have used so far; 10 ms are its grain."""
-    with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
-        fields = file.read().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / CPU_HZ
 
 
 WORKERS_BENCH = Bench(
