@@ -643,8 +643,13 @@ class EventPersister:
 
     def _judge(self, judge: Judge, ctx: Context) -> None:
         judging = self.judging[judge.worker] = Judging(judge)
-        for report in judge.attempts:
-            if report.task_instance_id in self.tasks:
+        self._judge_known(judging, ctx)
+
+    def _judge_known(self, judging: Judging, ctx: Context) -> None:
+        """Conclude if all rows are known; else load those that are not, or are no longer."""
+        told = {verdict.dispatch_id for verdict in judging.verdicts}
+        for report in judging.judge.attempts:
+            if report.dispatch_id in told or report.task_instance_id in self.tasks:
                 continue
             judging.loading.setdefault(report.task_instance_id, []).append(report)
             self._load(report.task_instance_id, ctx)
@@ -851,7 +856,7 @@ class EventPersister:
                         verdict = "keep" if row.dispatch_id == report.dispatch_id else "fenced"
                     judging.verdicts.append(Verdict(task_instance_id, report.dispatch_id, verdict))
             if reports and not judging.loading:
-                self._conclude_judging(judging, ctx)
+                self._judge_known(judging, ctx)
 
     def _is_parked(self, row: TaskInstanceRow) -> bool:
         """Loaded because it is not in memory, and yet live: its instance waits for a person.

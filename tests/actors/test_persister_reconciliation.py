@@ -5,7 +5,14 @@ from typing import Any
 import pytest
 
 from stenella.actors.base import Loaded
-from stenella.actors.master.messages import Answered, Ended, SendAgain, SendKill, Verdicts
+from stenella.actors.master.messages import (
+    Answered,
+    Ended,
+    EndInstance,
+    SendAgain,
+    SendKill,
+    Verdicts,
+)
 from stenella.protocol.commands import Verdict
 from stenella.protocol.rows import TaskInstanceRow
 from stenella.protocol.states import TASK_FINAL, Event, TaskState
@@ -152,6 +159,20 @@ def test_each_listed_attempt_of_a_task_gets_its_verdict_also_behind_one_load() -
     asked = ctx.give(made, Loaded("task", (10,), [row]))
 
     both = [verdict("fenced"), verdict("fenced", dispatch_id=101)]
+    assert told(asked, "registry") == [Verdicts("w1", "b1", both)]
+
+
+def test_a_listed_attempt_whose_instance_ends_meanwhile_gets_its_verdict_too() -> None:
+    # Found by the simulation: its worker kept it for ever.
+    ctx = Recorder()
+    made = persister(ctx, task_row(**RUNS))
+    ctx.give(made, judge(report("abandoned"), report("ended", task_instance_id=7, dispatch_id=70)))
+    ctx.give(made, EndInstance(1))
+
+    assert ctx.give(made, Loaded("task", (7,), []))[-1:] == [("load", "task", 10)]
+    asked = ctx.give(made, Loaded("task", (10,), [task_row(state=T.KILL)]))
+
+    both = [verdict("unknown", task_instance_id=7, dispatch_id=70), verdict("fenced")]
     assert told(asked, "registry") == [Verdicts("w1", "b1", both)]
 
 
