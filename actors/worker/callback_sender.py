@@ -70,12 +70,14 @@ class CallbackSender:
     def receive(self, message: Inbox, ctx: Context) -> None:
         """See the module's docstring."""
         match message:
+            case Report():
+                self._say(message.facts, ctx)
+            case TaskExecuteResponseAck() | TaskExecuteRunningAck():
+                self._acknowledge(message, ctx)
             case Boot():
                 ctx.load("callbacks")
             case Loaded():
                 self._recover(message.rows, ctx)
-            case Report():
-                self._say(message.facts, ctx)
             case Resend():
                 for dispatch_id in message.dispatch_ids:
                     self._send(dispatch_id, ctx)
@@ -83,8 +85,6 @@ class CallbackSender:
                 self.welcomed = True
             case Drop():
                 self._forget(message.dispatch_id, ctx)
-            case TaskExecuteRunningAck() | TaskExecuteResponseAck():
-                self._acknowledge(message, ctx)
             case _:
                 assert_never(message)
 

@@ -149,6 +149,12 @@ class Executor:
     def receive(self, message: Inbox, ctx: Context) -> None:
         """See the module's docstring."""
         match message:
+            case TaskExecuteRequest():
+                mine = message.to_boot == self.identity.boot and message.epoch == self.epoch
+                if mine and self.lease is not None:  # else its Welcome was lost on the way
+                    self._answer(message, ctx)
+            case Acknowledged():
+                self._forget(message.dispatch_id, ctx)
             case Boot():
                 ctx.load("attempts")
             case Loaded():
@@ -161,10 +167,6 @@ class Executor:
                 self._meet_warden(ctx)
             case WardenSaid():
                 self._hear_warden(message.message, ctx)
-            case TaskExecuteRequest():
-                mine = message.to_boot == self.identity.boot and message.epoch == self.epoch
-                if mine and self.lease is not None:  # else its Welcome was lost on the way
-                    self._answer(message, ctx)
             case TaskKillRequest():
                 if message.to_boot == self.identity.boot and message.epoch == self.epoch:
                     self._answer_kill(message, ctx)
@@ -193,8 +195,6 @@ class Executor:
                 self._begin_drain(message, ctx)
             case Adjust():
                 self.adjusted = message
-            case Acknowledged():
-                self._forget(message.dispatch_id, ctx)
             case Fenced():
                 self._fence(message.dispatch_id, ctx)
             case Timer(name="stuck"):
@@ -250,8 +250,8 @@ class Executor:
             **ids_of(request),
             life=self.identity.life,
             type=request.task_type,
-            outputs=json.dumps(request.outputs),
-            required=json.dumps(request.required),
+            outputs=json.dumps(request.outputs) if request.outputs else "{}",
+            required=json.dumps(request.required) if request.required else "[]",
             phase="accepted",
             log=log_name(request.workflow_instance_id, request.task_instance_id, request.attempt),
         )
