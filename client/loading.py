@@ -5,9 +5,10 @@ import os
 import sys
 import warnings
 from collections.abc import Collection, Sequence
-from importlib.metadata import entry_points
+from functools import cache
 from pathlib import Path
 
+from ..home.installed import task_entries
 from ..protocol.errors import NotAllowed, NotFound, Usage
 from ..protocol.launch import INSTANT_TYPES
 from ..workflow.definition import Definition
@@ -26,9 +27,12 @@ NO_OPTIONS = ScriptOptions()
 READERS = {"json": read_json, "toml": read_toml, "yaml": read_yaml}
 
 
+@cache
 def installed_types() -> frozenset[str]:
-    """Task types of this installation: noop, and the entry point group ``stenella.tasks``."""
-    return INSTANT_TYPES | {entry.name for entry in entry_points(group="stenella.tasks")}
+    """Task types of this installation: noop, and the entry point group ``stenella.tasks``; as they
+    were when this process asked first.
+    """
+    return INSTANT_TYPES | {entry.name for entry in task_entries()}
 
 
 def load(

@@ -5,16 +5,14 @@ starts nor kills anything: the warden does. Our own types come by the same door 
 """
 
 import logging
-from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
+from ..home.installed import TaskEntry, task_entries
 from ..protocol.commands import TaskExecuteRequest
 from ..protocol.launch import Collection, Launch
 
 log = logging.getLogger(__name__)
-
-GROUP = "stenella.tasks"
 
 #: What importing a stranger's module and making its class may raise: such a type is not offered,
 #: and the worker goes on with the others. MemoryError and the like are no type's fault.
@@ -67,12 +65,12 @@ class TaskType(Protocol):
 
 
 def offered() -> dict[str, TaskType]:
-    """Every installed type by its name. Reads all packages' metadata (60 ms): call it once.
+    """Every installed type by its name. Call it once.
 
     A type that cannot be loaded, or whose name is taken, is logged and left out.
     """
     types: dict[str, TaskType] = {}
-    for entry in sorted(entry_points(group=GROUP), key=_rank):
+    for entry in sorted(task_entries(), key=_rank):
         if entry.name in types:
             log.warning("a task type of that name is there already type=%s", _story(entry))
             continue
@@ -88,10 +86,10 @@ def offered() -> dict[str, TaskType]:
     return types
 
 
-def _rank(entry: EntryPoint) -> tuple[bool, str, str]:
+def _rank(entry: TaskEntry) -> tuple[bool, str, str]:
     """Ours first, so that no package can take their names; then always the same order."""
     return not entry.value.startswith("stenella.tasks."), entry.name, entry.value
 
 
-def _story(entry: EntryPoint) -> str:
-    return f"{entry.name} ({entry.value} of {entry.dist.name if entry.dist else 'no package'})"
+def _story(entry: TaskEntry) -> str:
+    return f"{entry.name} ({entry.value} of {entry.package})"

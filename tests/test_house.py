@@ -52,7 +52,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     | {"actors.worker.warden", "runtime.warden_logs", "runtime.warden_tasks"},
     "runtime/warden_memory.py": STDLIB,
     "runtime/warden_tasks.py": STDLIB | {"actors.worker.warden", "runtime.warden_memory"},
-    "tasks": STDLIB | {"msgspec", "protocol", "workflow"},
+    "tasks": STDLIB | {"home.installed", "msgspec", "protocol", "workflow"},
     "client": STDLIB | {"home", "msgspec", "protocol", "stenella", "workflow", "yaml", "zmq"},
     "bench": STDLIB | {"client", "home", "protocol", "stenella", "storage.read_only", "zmq"},
     "bench/timed.py": STDLIB | {"actors", "home", "protocol", "runtime", "storage"},
@@ -358,8 +358,7 @@ HEAVY = {
 }
 DATABASE = {"peewee", "playhouse"}
 NETWORK = {"gevent", "zmq"}
-#: Its task types are found by importlib.metadata, which reads them with email.
-WORKER = (HEAVY - {"email", "tempfile"}) | DATABASE | {"stenella.actors.master"}
+WORKER = HEAVY | DATABASE | {"stenella.actors.master"}
 
 
 @pytest.mark.live
