@@ -148,10 +148,17 @@ class StoredHistory:
         return self._queries.instances(limit)
 
     def show(self, workflow_instance_id: int) -> Document:
-        document = self._queries.instance(workflow_instance_id)
-        if document is None:
-            raise no_instance(workflow_instance_id)
-        return document
+        """Page by page, so that no reading takes longer than one may."""
+        tasks: list[Document] = []
+        node: int | None = 0
+        while node is not None:
+            page = self._queries.instance_page(workflow_instance_id, node)
+            if page is None:
+                raise no_instance(workflow_instance_id)
+            whole, node = page["instance"], page["next_node"]
+            workflow_instance_id = whole["workflow_instance_id"]
+            tasks += page["tasks"]
+        return {**whole, "tasks": tasks}
 
     def head(self, workflow_instance_id: int) -> Document:
         page = self._queries.ended(workflow_instance_id, 0)
