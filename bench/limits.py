@@ -14,7 +14,7 @@ import zmq
 
 #: What a shell task's process is: the figure of such tasks is held against the same.
 SHELL = ("/bin/bash", "-c", "true")
-SPAWNS = 200  # some 100 ms
+SPAWNS = 100  # some 100 ms
 SYNCS = 100  # some 10 ms on an SSD, a second on a disk that turns
 SYNC_BYTES = 4096  # one page, as a small commit writes
 TRIPS = 500  # some 50 ms
