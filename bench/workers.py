@@ -17,6 +17,7 @@ from .question import SLOTS, WORKERS, Bench, Figure, Parameter, Parameters, Samp
 HEARTBEAT_MS = 2_000  # the default of cluster.heartbeat_s, which a benchmark's cluster has
 #: After joining: one beat of each, so that all that follows a registration is over.
 SETTLE_S = 1.25 * HEARTBEAT_MS / 1_000
+LATE_S = 4 * HEARTBEAT_MS / 1_000  # three beats are missed, then they are looked for
 SHARE_MIN = 0.01  # less is noise, and nothing could be held against 0
 #: Of the links: one in which nothing is ever ready, or that of all tasks.
 GROUPS = {"workers": "links", "all": "default"}
@@ -67,6 +68,8 @@ def workers(load: Load, parameters: Parameters) -> Sample:
     time.sleep(SETTLE_S)
     joined = _measured(load, parameters)
     load.say("leave")
+    if parameters["takers"] == "all":
+        time.sleep(LATE_S)  # until nothing more is given to who has left without a word
     return {
         "rate": joined["rate"],
         "alone": alone["rate"],

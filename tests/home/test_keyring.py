@@ -1,5 +1,6 @@
 """Who may connect: the home's own keys and those it issued, as long as they are not revoked."""
 
+import os
 from pathlib import Path
 
 import msgspec
@@ -63,6 +64,18 @@ def test_an_issued_key_is_in_the_table_until_it_is_revoked(home: Home) -> None:
     assert [(record.name, record.revoked_at) for record in keyring.issued(home)] == [
         ("eye", NOW_S + 5)
     ]
+
+
+def test_records_are_looked_at_one_by_one_only_while_their_folder_is_young(home: Home) -> None:
+    issue(home, "client", "ci")
+    young = keyring.signature(home)
+    os.utime(home.keys / "issued", ns=(0, 0))
+
+    settled = keyring.signature(home)
+    keyring.revoke(home, "ci", NOW_S)
+
+    assert len(settled) == len(young) - 1
+    assert keyring.signature(home) not in (young, settled)
 
 
 def test_the_secret_half_stays_with_its_holder(home: Home) -> None:
