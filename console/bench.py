@@ -265,6 +265,7 @@ def _limits(document: Document) -> str:
     limits = document["limits"]
     return (
         f"this machine by itself: {limits['spawns_per_s']:,.0f} shells spawned and awaited a second"
+        f", {limits['spawns_at_once_per_s']:,.0f} on all cores at once"
         f" · fdatasync {limits['fdatasync_us']:,.0f} µs"
         f" · ROUTER/DEALER round trip {limits['round_trip_us']:,.0f} µs"
     )

@@ -22,7 +22,6 @@ from .bugs import CALM, FAILING, LOSSY, SLOW_DISK, WORKERS_DIE, Bug
 from .bugs import master as in_master
 from .bugs import worker as in_worker
 from .parts import Parts
-from .planted_master import JudgesMissingAgain
 
 
 class ForgetsItsTimer(Dispatcher):
@@ -239,12 +238,6 @@ FOUND = [
         "§5",
         in_master(registry=TakesFormerLives),
         seed=6641,
-    ),
-    Bug(
-        "a boot is judged twice",
-        "I15, I20: what was placed since the listing is called lost",
-        in_master(event_persister=JudgesMissingAgain),
-        seed=2650,
     ),
     Bug("the dispatcher's timer", "I36", in_master(dispatcher=ForgetsItsTimer), FAILING, seed=1),
     Bug(
