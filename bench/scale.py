@@ -25,8 +25,6 @@ from .question import Parameters, Sample, cluster_of
 PART = 10
 #: Sizes of which the slope is taken, of the largest.
 SHARES = (0.01, 0.03, 0.1, 0.3, 1.0)
-#: Tasks that go first while a million wait: enough for a rate, few beside what waits.
-PROBE_TASKS = 10_000
 PROBES = 5
 POLL_S = 0.5
 
@@ -109,9 +107,9 @@ class Queued:
 @contextmanager
 def queued(parameters: Parameters) -> Iterator[Queued]:
     """Workflows that wait for workers that are drained, and then are not any more."""
-    workflows, tasks = parameters["workflows"], parameters["tasks"]
+    workflows, tasks, first = (parameters[name] for name in ("workflows", "tasks", "first"))
     with cluster_of(parameters) as cluster:
-        rate = statistics.median([_probe(cluster) for _ in range(PROBES)])
+        rate = statistics.median([_probe(cluster, first) for _ in range(PROBES)])
         workers = [worker["id"] for worker in cluster.client.status()["workers"]]
         for worker in workers:
             cluster.client.order_worker(worker, "drain")
@@ -127,21 +125,21 @@ def queued(parameters: Parameters) -> Iterator[Queued]:
 
 def queue(prepared: Queued, parameters: Parameters) -> Sample:
     """A workflow that goes before all that waits, as fast as it can."""
-    rate = _probe(prepared.cluster)
+    rate = _probe(prepared.cluster, parameters["first"])
     resident = memory(prepared.cluster.master_pid).rss
     return {"rate": rate, "of_empty": rate / prepared.rate, "master_mb": resident}
 
 
-def _probe(cluster: Cluster) -> float:
+def _probe(cluster: Cluster, tasks: int) -> float:
     """Tasks a second while one workflow runs before all that waits: its own, and what of the others
     had its turn while its rows were being made.
     """
-    document = loads.fan(PROBE_TASKS, "noop") | {"name": "probe", "priority": "highest"}
+    document = loads.fan(tasks, "noop") | {"name": "probe", "priority": "highest"}
     definition = load_bytes(json.dumps(document).encode(), "probe.json")  # not a part of the time
     began, waiting = time.monotonic(), _waiting(cluster)
     _ended(cluster, cluster.client.submit(definition))
     took_s, others = time.monotonic() - began, waiting - _waiting(cluster)
-    return (PROBE_TASKS + others) / took_s
+    return (tasks + others) / took_s
 
 
 def _waiting(cluster: Cluster) -> int:
