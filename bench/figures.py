@@ -5,7 +5,7 @@ A question that needs its own setup has a file of its own and is a row here.
 
 import time
 
-from . import breakdown, load, loads, scale
+from . import breakdown, command_line, load, loads, scale
 from .cluster import Cluster
 from .history import HISTORY_BENCH
 from .question import SLOTS, TYPE, WORKERS, Bench, Figure, Parameter, Parameters, Sample
@@ -118,6 +118,7 @@ TABLE: tuple[Bench, ...] = (
         parameters=(COUNT, OF_EACH, TYPE, WORKERS, SLOTS),
         example="--workflows 20 --runs 2",
     ),
+    command_line.BENCH,
     Bench(
         name="graph",
         question="How many tasks a second in one large graph?",

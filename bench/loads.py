@@ -55,3 +55,14 @@ def layers(tasks: int, edges_per_task: int, width: int = 100) -> Document:
         }
         made.append(task(f"t{number}", "noop", depends_on=sorted(parents)))
     return {"name": f"layers-{tasks}", "tasks": made}
+
+
+def as_yaml(document: Document) -> str:
+    """As people write it: a block for each task, and what it waits for in one line."""
+    lines = [f"{name}: {value}" for name, value in document.items() if name != "tasks"]
+    lines.append("tasks:")
+    for one in document["tasks"]:
+        fields = dict(one, depends_on=f"[{', '.join(one.get('depends_on', ()))}]")
+        first, *others = (f"{name}: {value}" for name, value in fields.items())
+        lines += [f"  - {first}", *(f"    {line}" for line in others)]
+    return "\n".join(lines) + "\n"

@@ -2,21 +2,17 @@
 
 import json
 import math
-import os
 import statistics
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 from ..client.client import Instance
 from ..client.loading import load_bytes
 from ..client.reads import succeeded
-from ..protocol.errors import RefusedInState, WorkflowFailed
-from . import loads
+from ..protocol.errors import WorkflowFailed
+from . import command_line, loads
 from .cluster import Cluster
 from .processes import memory, peak_mb
 from .question import Parameters, Sample, cluster_of
@@ -42,7 +38,7 @@ def graph(cluster: Cluster, parameters: Parameters) -> Sample:
     small = _rate(cluster, cluster.client.submit(loads.layers(few, edges)), few)
     file = cluster.home / "graph.json"
     file.write_text(json.dumps(loads.layers(tasks, edges)), encoding="utf-8")
-    submit = _submit(cluster, file)
+    submit = command_line.submit(cluster, file)
     rate = _rate(cluster, cluster.client.instance(submit.workflow_instance_id), tasks)
     return {
         "rate": rate,
@@ -51,30 +47,6 @@ def graph(cluster: Cluster, parameters: Parameters) -> Sample:
         "submit_mb": submit.peak_mb,
         "master_mb": peak_mb(cluster.master_pid),
     }
-
-
-@dataclass(frozen=True)
-class Submit:
-    """What `stenella submit` cost, and what it started."""
-
-    workflow_instance_id: int
-    took_s: float
-    peak_mb: float
-
-
-def _submit(cluster: Cluster, file: Path) -> Submit:
-    began = time.monotonic()
-    command = [sys.executable, "-P", "-m", "stenella", "submit", str(file), "--json"]
-    child = subprocess.Popen(command, env=cluster.environment, stdout=subprocess.PIPE)
-    assert child.stdout is not None
-    said = child.stdout.read()
-    child.stdout.close()
-    _, status, used = os.wait4(child.pid, 0)
-    child.returncode = os.waitstatus_to_exitcode(status)  # or Popen would wait for it again
-    if child.returncode:
-        raise RefusedInState(f"`stenella submit {file.name}` ended with {child.returncode}")
-    number = json.loads(said)["workflow_instance_id"]
-    return Submit(number, time.monotonic() - began, used.ru_maxrss * 1_024 / 1e6)
 
 
 def _rate(cluster: Cluster, instance: Instance, tasks: int) -> float:

@@ -15,7 +15,7 @@ from ..workflow.definition import Definition
 from ..workflow.findings import Findings
 from ..workflow.validation import validate
 from .document import Unreadable
-from .json_file import read_json
+from .json_file import NotPlain, read_json, read_plain_json
 from .script_file import SCRIPT_OPTIONS, ScriptOptions, is_script, read_command, read_script
 from .toml_file import looks_like_toml, read_toml
 from .yaml_file import read_yaml
@@ -64,12 +64,15 @@ def load_bytes(
 ) -> Definition:
     """Like ``load``, for ``data`` read from ``name``. Raises DefinitionRefused or Usage only."""
     findings = Findings(file="<stdin>" if name == STDIN else name)
+    types = installed_types() if known_types is None else known_types
     try:
         text = findings.text = _decoded(data, findings)
-        document = _document(text, name, options, submit_dir, findings)
+        kind = _kind(text, name)
+        if kind == "json" and (sound := _of_sound_json(text, name, options, types)):
+            return sound
+        document = _document(kind, text, name, options, submit_dir, findings)
     except Unreadable:
         raise findings.refusal() from None
-    types = installed_types() if known_types is None else known_types
     return _validated(document, findings, types)
 
 
@@ -83,6 +86,21 @@ def load_command(
     findings = Findings()
     document = read_command(command, options, submit_dir, findings)
     return _validated(document, findings, installed_types())
+
+
+def _of_sound_json(
+    text: str, name: str, options: ScriptOptions, types: Collection[str]
+) -> Definition | None:
+    """The definition in a text without a fault, in a fifth of the time; None: read it with places.
+
+    Who has made ten thousand tasks is a program, and it has mostly made them well.
+    """
+    _refuse_script_options(options, name)
+    try:
+        document = read_plain_json(text)
+    except NotPlain:
+        return None
+    return validate(document, Findings(), types)
 
 
 def _validated(document: object, findings: Findings, types: Collection[str]) -> Definition:
@@ -119,9 +137,13 @@ def _decoded(data: bytes, findings: Findings) -> str:
 
 
 def _document(
-    text: str, name: str, options: ScriptOptions, submit_dir: str | None, findings: Findings
+    kind: str | None,
+    text: str,
+    name: str,
+    options: ScriptOptions,
+    submit_dir: str | None,
+    findings: Findings,
 ) -> object:
-    kind = _kind(text, name)
     if kind == "script":
         return read_script(text, "stdin" if name == STDIN else name, options, submit_dir, findings)
     if kind == "flow":

@@ -12,20 +12,20 @@ class Shape:
     """The graph of a definition as views draw it; tasks are known by name."""
 
     def __init__(self, definition: Definition) -> None:
-        graph = Graph(definition.tasks)
+        self._graph = graph = Graph(definition.tasks)
         self.names = tuple(graph.names)
-        self.needs = {
-            name: tuple(graph.names[parent] for parent in above)
-            for name, above in zip(graph.names, graph.parents, strict=True)
-        }
         self.stages = tuple(tuple(graph.names[node] for node in stage) for stage in graph.stages())
         #: Name → number of its stage, from 0.
         self.stage_of = {name: n for n, stage in enumerate(self.stages) for name in stage}
 
+    def needs(self, name: str) -> list[str]:
+        """The tasks that it depends on itself."""
+        return [self.names[node] for node in self._graph.parents[self._graph.index[name]]]
+
     def last_tasks(self) -> list[str]:
         """Tasks on which no other depends: what they say is the result."""
-        needed = {name for above in self.needs.values() for name in above}
-        return [name for name in self.names if name not in needed]
+        has_children = {node for above in self._graph.parents for node in above}
+        return [name for node, name in enumerate(self.names) if node not in has_children]
 
     def critical_path(self, ended: Mapping[str, float]) -> list[str]:
         """The chain of tasks that decided when the last one ended, first one first.
@@ -39,7 +39,7 @@ class Shape:
             if not late:
                 return path[::-1]
             path.append(max(late, key=lambda name: ended[name]))
-            candidates = self.needs[path[-1]]
+            candidates = self.needs(path[-1])
 
 
 def plan(definition: Definition, given: Mapping[str, object]) -> dict[str, Any]:
@@ -61,7 +61,7 @@ def plan(definition: Definition, given: Mapping[str, object]) -> dict[str, Any]:
                     {
                         "name": name,
                         "type": tasks[name].type,
-                        "depends_on": list(shape.needs[name]),
+                        "depends_on": shape.needs(name),
                         "params": _of_task(tasks[name], params, given),
                     }
                     for name in stage

@@ -307,28 +307,28 @@ class _Check:
 
     def unique_tasks(self) -> None:
         first: dict[str, str] = {}
+        seen: set[str] = set()
         for path, task in zip(self.paths, self.definition.tasks, strict=True):
-            name, folded = quoted(task.name), task.name.casefold()
-            if folded not in first:
-                first[folded] = task.name
-            elif first[folded] == task.name:
-                self.add((*path, "name"), "duplicate_name", f"the task name {name} stands twice")
-            else:
-                message = f"the task name {name} differs from {quoted(first[folded])} by case only"
-                self.add((*path, "name"), "duplicate_name", message)
+            other = first.setdefault(task.name.casefold(), task.name)
+            if other == task.name and task.name not in seen:
+                seen.add(task.name)
+                continue
+            by_case = f"differs from {quoted(other)} by case only"
+            how = "stands twice" if other == task.name else by_case
+            self.add((*path, "name"), "duplicate_name", f"the task name {quoted(task.name)} {how}")
 
     def dependencies(self, graph: Graph) -> None:
-        for path, task in zip(self.paths, self.definition.tasks, strict=True):
+        for node, task in enumerate(self.definition.tasks):
+            if len(graph.parents[node]) == len(task.depends_on):
+                continue  # each is there, and once
             seen: set[str] = set()
             for position, name in enumerate(task.depends_on):
-                here = (*path, "depends_on", position)
+                here = (*self.paths[node], "depends_on", position)
                 if name in seen:
                     self.add(here, "duplicate_name", f"{quoted(name)} stands twice in depends_on")
                 elif name not in graph.index:
-                    message = f"there is no task {quoted(name)}"
-                    self.add(
-                        here, "unknown_name", message, self.findings.nearest(name, graph.index)
-                    )
+                    near = self.findings.nearest(name, graph.index)
+                    self.add(here, "unknown_name", f"there is no task {quoted(name)}", near)
                 seen.add(name)
         for cycle in graph.cycles():
             names = [graph.names[node] for node in cycle]

@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 
 from stenella.client.document import DEPTH_MAX, NODES_MAX
+from stenella.client.json_file import NotPlain, read_json, read_plain_json
 from stenella.client.loading import FILE_BYTES_MAX, installed_types, load, load_bytes
 from stenella.client.script_file import ScriptOptions
 from stenella.protocol.errors import DefinitionRefused, NotFound, Problem, Usage
 from stenella.workflow.definition import Definition
+from stenella.workflow.findings import Findings
 
 TYPES = frozenset({"shell", "noop"})
 
@@ -335,6 +337,33 @@ def test_loading_needs_neither_gevent_nor_a_database() -> None:
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
 
     assert run.stdout.strip() == b"set()"
+
+
+@pytest.mark.parametrize(
+    ("text", "plain"),
+    [
+        ('{"a": [1, -2.5e3, true, null, "ü\\n"], "b": {}}', True),
+        ('{"a": 1, "a": 2}', False),
+        ('{"a": [{"b": 1, "b": 1}]}', False),
+        ('{"a": NaN}', False),
+        ('{"a": -Infinity}', False),
+        ('{"a": 1e999}', False),
+        ('{"a": 1}, 2', False),
+        ("", False),
+        ("[" * 100_000, False),
+        ('{"a": ' + "9" * 5_000 + "}", False),
+        ("[" + ",".join("1" * (NODES_MAX + 1)) + "]", False),
+    ],
+    ids=lambda value: str(value)[:30],
+)
+def test_what_is_read_without_places_is_what_is_read_with_them(text: str, plain: bool) -> None:
+    if not plain:
+        with pytest.raises(NotPlain):
+            read_plain_json(text)
+        return
+    findings = Findings()
+    assert read_plain_json(text) == read_json(text, findings)
+    assert findings.count == 0
 
 
 def test_the_installed_types_are_those_of_the_entry_points() -> None:
