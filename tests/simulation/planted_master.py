@@ -63,6 +63,7 @@ class AsksRefusersAgain(Dispatcher):
         super()._request_answered(ack, ctx)
         for slots in self.workers.values():
             slots.refused_at_beat, slots.no_disk = None, False
+            self._changed(slots, ctx)
 
 
 class TakesUpDrainedOnes(Dispatcher):
