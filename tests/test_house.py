@@ -83,7 +83,7 @@ FUNCTION_LINES_MAX = 70
 #: Files that are longer, and why they are one thing.
 LONG_FILES: dict[str, str] = {
     "actors/master/dispatcher.py": "who runs what, and how it is told and repeated",
-    "actors/master/event_persister.py": "every rule that writes a task's row, in one place",
+    "actors/master/event_persister.py": "what is said of a task, and what becomes of its row",
     "actors/master/gateway.py": "one door: intents, reads, watches, logs and debug",
     "actors/master/workflow_executor.py": "what comes next in an instance, from start to end",
     "actors/master/messages.py": "all that a master's actors tell each other",
