@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from stenella.protocol.commands import (
     Answer,
     Command,
+    InstanceChanged,
     Refused,
     TaskExecuteRequest,
     TaskExecuteRequestAck,
@@ -33,6 +34,7 @@ from .processes import Processes
 from .rows import Rows
 from .story import Violation
 from .twin import Twin
+from .watches import Watches
 
 if TYPE_CHECKING:
     from .machine import Process
@@ -47,6 +49,7 @@ class Checkers:
     def __init__(self, world: "World") -> None:
         self.world = world
         self.rows = Rows(world)
+        self.watches = Watches(world, self.rows)
         self.journals = Journals()
         self.leases = Leases(world, self.rows)
         self.processes = Processes(world, self.rows, self.journals, self.leases)
@@ -57,6 +60,7 @@ class Checkers:
     def on_master_commit(self) -> None:
         """Every row that changed is looked at."""
         self.rows.look()
+        self.watches.on_commit()
         self.leases.look(self.rows.new_events)
         for event in self.rows.ended_now:
             self.processes.is_gone(event)
@@ -94,6 +98,8 @@ class Checkers:
                     raise Violation("§5 worker row before its Welcome", f"{command}")
                 case Answer():
                     self.on_answer(command)
+                case InstanceChanged():
+                    self.watches.on_send(command)
                 case Refused(code="storage_stalled"):
                     if not self.rows.has_intent(command.request_id):
                         self.rows.refused[command.request_id] = node.wall_ms()

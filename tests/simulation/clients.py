@@ -28,6 +28,7 @@ from stenella.protocol.commands import (
     ToClient,
     WorkerOrder,
 )
+from stenella.protocol.errors import UNKNOWN_DEFINITION
 from stenella.workflow import definition as definitions
 from stenella.workflow.definition import Definition
 
@@ -365,7 +366,14 @@ class Client:
         if pending is None:
             return
         wants_refusal = isinstance(pending.request, Stop) and request_id in self.answers
-        if wants_refusal and isinstance(answer, Answer) and "submit" in request_id:
-            return  # a late copy of the first answer
+        if wants_refusal and "submit" in request_id and _is_of_the_submit(answer):
+            return  # a late copy of the first answer, or of the first refusal
         del self.pending[request_id]
         pending.then(answer)
+
+
+def _is_of_the_submit(answer: Command) -> bool:
+    """Not to a `Stop` that has its id."""
+    if isinstance(answer, Refused):
+        return answer.code == UNKNOWN_DEFINITION
+    return isinstance(answer, Answer)

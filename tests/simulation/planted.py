@@ -28,6 +28,7 @@ from .planted_kills import PLANTED_KILLS
 from .planted_leases import PLANTED_LEASES
 from .planted_parts import PLANTED_PARTS
 from .planted_time import PLANTED_TIME
+from .planted_watches import PLANTED_WATCHES
 
 PLANTED = [
     Bug("ack before commit", "I6", Parts(turn=turn.AcksBeforeCommit), SLOW_DISK),
@@ -226,4 +227,5 @@ PLANTED = [
     *PLANTED_LEASES,
     *PLANTED_CRASHES,
     *PLANTED_PARTS,
+    *PLANTED_WATCHES,
 ]
