@@ -14,6 +14,7 @@ TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 #: Of a line of ``/proc/PID/stat`` behind the command's closing bracket: utime, stime, and the
 #: same of children that were waited for.
 UTIME, STIME, CUTIME, CSTIME = 11, 12, 13, 14
+START = 19  # ticks since the machine's boot
 KIB = 1_024
 
 
@@ -29,20 +30,22 @@ class Memory:
 def of_home(home: Path) -> dict[str, int]:
     """Name → pid: ``supervisor``, ``master``, ``worker-1``…, ``warden-1``…, in this order; wardens
     and workers that have not begun are missing.
+
+    A child that is being spawned has the memory of its parent, and so its command line, until it
+    is another program: of two with one name it is the younger.
     """
     mark = f"STENELLA_HOME={home}".encode()
-    found = {}
+    found: dict[str, tuple[int, int]] = {}  # → when it was started, pid
     for folder in PROC.glob("[0-9]*"):
         with suppress(OSError):  # it has ended meanwhile, or is another user's
             words = (folder / "cmdline").read_bytes().split(b"\0")
-            if mark in (folder / "environ").read_bytes().split(b"\0"):
-                name = _name(words) if b"-m" in words else ""
-                if name:
-                    found[name] = int(folder.name)
+            name = _name(words) if b"-m" in words else ""
+            if name and mark in (folder / "environ").read_bytes().split(b"\0"):
+                known = int(_fields(folder / "stat")[START]), int(folder.name)
+                found[name] = min(found.get(name, known), known)
     order = ("supervisor", "master", "worker", "warden")
-    return dict(
-        sorted(found.items(), key=lambda item: (order.index(item[0].split("-")[0]), item[0]))
-    )
+    names = sorted(found, key=lambda name: (order.index(name.split("-")[0]), name))
+    return {name: found[name][1] for name in names}
 
 
 def _name(words: list[bytes]) -> str:
@@ -110,5 +113,9 @@ def _processor_s(path: Path) -> float:
 
 
 def _seconds(path: Path, *places: int) -> float:
-    fields = path.read_text().rpartition(")")[2].split()
+    fields = _fields(path)
     return sum(int(fields[place]) for place in places) / TICKS_PER_S
+
+
+def _fields(path: Path) -> list[str]:
+    return path.read_text().rpartition(")")[2].split()

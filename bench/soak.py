@@ -10,6 +10,7 @@ import os
 import statistics
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -83,8 +84,13 @@ def soak(
             per_s = most * SHARE / len(definition["tasks"])
             with Pace(cluster.home, definition, per_s) as pace:
                 observer = Observer(cluster.home, rows, pace)
-                for number in range(round(minutes * 60 / interval_s)):
-                    line = observer.line(number + 1, interval_s)
+                for number in range(1, round(minutes * 60 / interval_s) + 1):
+                    try:
+                        line = observer.line(number, interval_s)
+                    except KeyboardInterrupt:  # whoever has seen enough gets his verdict
+                        if number <= INTERVALS_MIN:
+                            raise
+                        break
                     _append(file, line)
                     progress(_told(line))
             until_idle(rows)
@@ -135,7 +141,7 @@ class Observer:
             **self._latencies(before, self._seen),
             "live": self._rows.live(),
             "restarted": self._look_for_new(),
-            "processes": {name: self._process(name, took_s) for name in self._pids},
+            "processes": self._living(took_s),
             "files_mb": self._sizes(),
             "load": os.getloadavg()[0],
         }
@@ -165,6 +171,13 @@ class Observer:
             self._pids[name] = now[name]
             self._processor_s[name] = processes.processor_s(now[name])
         return new
+
+    def _living(self, took_s: float) -> Document:
+        found = {}
+        for name in self._pids:
+            with suppress(OSError):  # it has ended, which the verdict sees
+                found[name] = self._process(name, took_s)
+        return found
 
     def _process(self, name: str, took_s: float) -> Document:
         pid = self._pids[name]
@@ -211,7 +224,8 @@ def verdict(lines: Sequence[Document]) -> Document:
     judged = measured[math.ceil(len(measured) * WARM_UP) :]
     times_s = [line["after_s"] for line in judged]
     memory, latency = {}, {}
-    for name in judged[0]["processes"]:
+    there = [name for name in judged[0]["processes"] if _is_there(name, measured)]
+    for name in there:
         for kind in ("rss_mb", "own_mb"):
             found = trend(times_s, [line["processes"][name][kind] for line in judged])
             memory[f"{name} {kind}"] = _judged(found, MB_PER_H)
@@ -223,6 +237,7 @@ def verdict(lines: Sequence[Document]) -> Document:
     wrong = ("instances_failed", "tasks_failed", "lost", "doubled", "refused")
     well = account["submitted"] == account["instances"] and not any(account[k] for k in wrong)
     restarted = [name for line in measured for name in line["restarted"]]
+    restarted += [n for n in measured[0]["processes"] if n not in (*there, *restarted)]
     flat = all(one["flat"] for one in (*memory.values(), *latency.values()))
     return {
         "holds": well and flat and not restarted,
@@ -233,6 +248,11 @@ def verdict(lines: Sequence[Document]) -> Document:
         "restarted": restarted,
         "account": account,
     }
+
+
+def _is_there(name: str, measured: Sequence[Document]) -> bool:
+    """In every line, and the same all the time."""
+    return all(name in line["processes"] and name not in line["restarted"] for line in measured)
 
 
 def _judged(found: Trend, least: float) -> Document:

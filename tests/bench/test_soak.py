@@ -87,6 +87,18 @@ def test_a_process_that_was_started_again_is_told() -> None:
     assert found["restarted"] == ["worker-1"]
 
 
+def test_a_process_that_is_gone_is_told() -> None:
+    lines = evidence()
+    for line in lines[100:361]:
+        line["processes"] = {"master": line["processes"]["master"]}
+
+    found = verdict(lines)
+
+    assert not found["holds"]
+    assert found["restarted"] == ["worker-1"]
+    assert "master rss_mb" in found["memory"]
+
+
 def test_the_workflow_of_a_soak_is_sound(tmp_path: Path) -> None:
     definition = validate(workflow(tmp_path / "ledger"), Findings(), {"noop", "shell"})
 
