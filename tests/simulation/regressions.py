@@ -18,7 +18,7 @@ from stenella.actors.worker.callback_sender import CallbackSender
 from stenella.actors.worker.executor import Executor
 from stenella.protocol.commands import WorkerRegister
 
-from .bugs import CALM, FAILING, LOSSY, SLOW_DISK, WORKERS_DIE, Bug
+from .bugs import CALM, FAILING, LOSSY, OUT_OF_ORDER, SLOW_DISK, WORKERS_DIE, Bug
 from .bugs import master as in_master
 from .bugs import worker as in_worker
 from .parts import Parts
@@ -189,6 +189,16 @@ CLONED = {
     "instances": 8,
 }
 
+#: Workers come and go while people have them forgotten.
+FORGOTTEN = {
+    "orders_ms": 300,
+    "worker_crash_ms": 3_000,
+    "down_ms_max": 6_000,
+    "noops": 0.5,
+    "workers": 2,
+    "instances": 4,
+}
+
 
 FOUND = [
     Bug(
@@ -237,7 +247,8 @@ FOUND = [
         "a late frame of a former life after `worker rm`",
         "§5",
         in_master(registry=TakesFormerLives),
-        seed=6641,
+        CALM | OUT_OF_ORDER | FORGOTTEN,
+        seed=4,
     ),
     Bug("the dispatcher's timer", "I36", in_master(dispatcher=ForgetsItsTimer), FAILING, seed=1),
     Bug(

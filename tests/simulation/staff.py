@@ -53,7 +53,16 @@ class Staff:
             twin.is_taken()
         for worker, event in placed.items():
             self._check_slots(worker, now, event)
+        for row in now.values():
+            self._check_life(row)
         self.before = now
+
+    def _check_life(self, row: Fields) -> None:
+        """Of one journal on one kernel a later life is the present one, whatever comes late."""
+        before = self.before.get(row["id"], row)
+        same = all(before[name] == row[name] for name in ("journal", "kernel_boot"))
+        if same and before["boot"] != row["boot"] and before["life"] >= row["life"]:
+            raise Violation("§5 no former life comes back", f"{row} after {before}")
 
     def _check_place(self, event: Fields, row: Fields) -> None:
         number = event["task_instance_id"]
