@@ -158,9 +158,7 @@ class Placing(TaskEnds):
                 judgement = judge_missing(
                     STATE[row.state],
                     same_boot=row.boot == judge.boot,
-                    # While it was parked its worker may have had lives that nobody judged it by.
-                    known_journal=judge.known_journal
-                    and row.boot in (judge.boot, judge.former_boot),
+                    known_journal=self._knows_journal(row, judge),
                 )
                 self._apply_judgement(row, judgement, judge, ctx)
 
@@ -169,7 +167,11 @@ class Placing(TaskEnds):
 
     def _judge_listed(self, row: TaskInstanceRow, report: AttemptReport, judge: Judge) -> Judgement:
         state = STATE[row.state]
-        return judge_listed(state, report.phase, known_journal=judge.known_journal)
+        return judge_listed(state, report.phase, known_journal=self._knows_journal(row, judge))
+
+    def _knows_journal(self, row: TaskInstanceRow, judge: Judge) -> bool:
+        """Not of what was parked: its worker may have had lives that nobody judged it by."""
+        return judge.known_journal and row.boot in (judge.boot, judge.former_boot)
 
     def _verdict(self, report: AttemptReport, judge: Judge) -> Verdict:
         row = self.tasks[report.task_instance_id]

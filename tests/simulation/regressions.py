@@ -8,6 +8,7 @@ from typing import Any
 
 from stenella.actors.base import Context
 from stenella.actors.master.dispatcher import Dispatcher
+from stenella.actors.master.event_persister import EventPersister
 from stenella.actors.master.gateway import Gateway
 from stenella.actors.master.known import Known
 from stenella.actors.master.liveness import Terms
@@ -164,6 +165,14 @@ class UnparksTwice(WorkflowExecutor):
         super()._unpark_loaded(loaded, ctx)
 
 
+class JudgesTheParkedByAnyLife(EventPersister):
+    """What was parked while the power failed was called never begun: it had run, and ran again."""
+
+    def _knows_journal(self, row: Any, judge: Any) -> bool:
+        known: bool = judge.known_journal
+        return known
+
+
 #: Workers that stand still, and wardens that die meanwhile.
 ASLEEP = {
     "leased": 0.0,
@@ -197,6 +206,17 @@ FORGOTTEN = {
     "noops": 0.5,
     "workers": 2,
     "instances": 4,
+}
+
+#: The power fails again and again where a RUNNING crashes the master.
+DARK = {
+    "crasher": "running",
+    "leased": 0.0,
+    "noops": 0.0,
+    "reboot_ms": 5_000,
+    "power_cut": True,
+    "file_ms_max": 5,
+    "instances": 8,
 }
 
 
@@ -264,6 +284,13 @@ FOUND = [
         in_master(workflow_executor=UnparksTwice),
         {"crasher": "running", "leased": 0.0},
         seed=5,
+    ),
+    Bug(
+        "what was parked is judged by any life",
+        "I11",
+        in_master(event_persister=JudgesTheParkedByAnyLife),
+        CALM | DARK,
+        seed=2,
     ),
     Bug("a node that spins", "rests", Parts(turn=Spins), SLOW_DISK | {"ahead_bytes": 400}),
     Bug("a log asked for once", "I36", in_master(gateway=AsksOnce), {"loss": 0.3, "noops": 0.0}),
