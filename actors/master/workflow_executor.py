@@ -121,6 +121,7 @@ class Live:
         self.stopping = False  # nothing new starts
         self.closing: int | None = None  # next node to look at, once nothing runs
         self.advancing = False  # an `Advance` is under way
+        self.recovering = False  # not all of its rows are counted: `_resume` goes on
 
     def succeed(self, node: int) -> None:
         """Count a success; children without missing parents become ready."""
@@ -482,6 +483,8 @@ class WorkflowExecutor:
 
     def _advance(self, live: Live, ctx: Context) -> None:
         """Make rows of ready nodes; or, when nothing is left to run, close the rest and end."""
+        if live.recovering:
+            return  # a wait that was over before the master's start may end a task already
         if live.ready:
             count = min(SLICE, len(live.ready))
             nodes = [live.ready.popleft() for _ in range(count)]
@@ -617,7 +620,7 @@ class WorkflowExecutor:
             assert row.state not in WORKFLOW_FINAL
             version = self._version(row.version_digest, body)
             live = self.live[row.id] = Live(row, version)
-            live.stopping = row.state == W.READY_STOP
+            live.stopping, live.recovering = row.state == W.READY_STOP, True
             self.recovering.append(live)
             ctx.tell("event_persister", AdmitInstance(row, version))
         self.more_to_recover = loaded.rows[-1][0].id if loaded.rows else 0
@@ -658,6 +661,7 @@ class WorkflowExecutor:
 
     def _resume(self, live: Live, ctx: Context) -> None:
         """Go on from the rows: what a crash cut off is decided again, by the same rules."""
+        live.recovering = False
         self._resume_limit(live, ctx)
         live.ready = deque(node for node in live.ready if not live.has_row[node])
         ends = live.failed and live.version.definition.failure_strategy == "end"

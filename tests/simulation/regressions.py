@@ -19,7 +19,7 @@ from stenella.actors.worker.callback_sender import CallbackSender
 from stenella.actors.worker.executor import Executor
 from stenella.protocol.commands import WorkerRegister
 
-from .bugs import CALM, FAILING, LOSSY, OUT_OF_ORDER, SLOW_DISK, WORKERS_DIE, Bug
+from .bugs import CALM, FAILING, LOSSY, ORDERED, OUT_OF_ORDER, SLOW_DISK, WORKERS_DIE, Bug
 from .bugs import master as in_master
 from .bugs import worker as in_worker
 from .parts import Parts
@@ -155,6 +155,14 @@ class StartsWhereverItIs(Executor):
         self.warden = None  # type: ignore[assignment]
         super()._start(attempt, launch, ctx)
         self.warden = warden
+
+
+class GoesOnHalfRecovered(WorkflowExecutor):
+    """What ended a task while its instance was recovered had all of it begun once more."""
+
+    def _advance(self, live: Any, ctx: Context) -> None:
+        live.recovering = False
+        super()._advance(live, ctx)
 
 
 class UnparksTwice(WorkflowExecutor):
@@ -307,6 +315,15 @@ FOUND = [
         in_master(event_persister=JudgesTheParkedByAnyLife),
         CALM | DARK,
         seed=2,
+    ),
+    Bug(
+        "an end in the middle of the recovery",
+        "§4",
+        in_master(workflow_executor=GoesOnHalfRecovered),
+        ORDERED
+        | {"orders_ms": 600, "delay_ms_max": 3_000, "fifo": False, "repeats": 0.3}
+        | {"worker_crash_ms": 2_000},
+        seed=36,
     ),
     Bug("a node that spins", "rests", Parts(turn=Spins), SLOW_DISK | {"ahead_bytes": 400}),
     Bug("a log asked for once", "I36", in_master(gateway=AsksOnce), {"loss": 0.3, "noops": 0.0}),
