@@ -31,6 +31,7 @@ class OsProcess:
         self.stands_still = False
         self.stands_whole = False  # with its threads and its socket: SIGSTOP
         self.stillness = 0  # counts them
+        self.went_on_ms = 0  # after the last of them
         self.backlog: deque[Callable[[], object]] = deque()  # what waits for it to go on
 
     def crash(self, why: str) -> None:
@@ -64,7 +65,7 @@ class OsProcess:
         if not self.stands_still or number not in (0, self.stillness):
             return
         self.note("goes on")
-        self.stands_still = False
+        self.stands_still, self.went_on_ms = False, self.world.now_ms
         while self.backlog and not self.stands_still:
             self.backlog.popleft()()
 

@@ -30,6 +30,18 @@ from .planted_parts import PLANTED_PARTS
 from .planted_time import PLANTED_TIME
 from .planted_watches import PLANTED_WATCHES
 
+#: Worker and warden die twice a second, between the order to start and the knowledge of it.
+HURRIED = {
+    "warden_crash_ms": 500,
+    "worker_crash_ms": 500,
+    "down_ms_max": 1,
+    "cycle_ms_max": 100,
+    "commit_ms_max": 20,
+    "file_ms_max": 200,
+    "leased": 0.0,
+    "instances": 8,
+}
+
 PLANTED = [
     Bug("ack before commit", "I6", Parts(turn=turn.AcksBeforeCommit), SLOW_DISK),
     Bug(
@@ -112,7 +124,8 @@ PLANTED = [
         "start is not idempotent",
         "I11",
         Parts(warden=worker.StartsAgain),
-        WARDENS_DIE | {"cycle_ms_max": 100, "commit_ms_max": 200, "warden_crash_ms": 500},
+        CALM | WARDENS_DIE | WORKERS_DIE | HURRIED,
+        seed=5,
     ),
     Bug(
         "a spawn without its record",

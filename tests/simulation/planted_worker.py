@@ -119,14 +119,12 @@ class StartsAgain(Warden):
         self.live.pop(message["dispatch_id"], None)
         return super()._start(message)
 
-    def _never_spawned(self, message: Any) -> Any:
-        """The first process may have ended before."""
-        return super()._never_spawned(message) if message["dispatch_id"] in self.live else []
-
-    def _exited(self, message: Any) -> Any:
-        """The first process may end before the second has begun."""
-        known = "start_time" in self.attempts[message["dispatch_id"]]
-        return super()._exited(message) if known else []
+    def _take(self, message: Any) -> Any:
+        """One of the two processes ends first, and news of the other are about nothing."""
+        try:
+            return super()._take(message)
+        except KeyError:
+            return []
 
 
 class SpawnsUnrecorded(Warden):
