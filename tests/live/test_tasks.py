@@ -133,7 +133,9 @@ def test_what_is_in_preparation_is_running_without_a_process(slow: LiveHome) -> 
 def test_a_preflight_that_fails_late_is_a_failure_after_running(slow: LiveHome) -> None:
     gate = slow.folder / "gate"
     preparing(slow, gate)
-    gate.write_text("the moon is too far away")
+    full = gate.with_name("full")  # at once: an empty gate is an open one
+    full.write_text("the moon is too far away")
+    full.rename(gate)
 
     [done] = slow.json("wait", "last", code=1)["tasks"]
 
