@@ -242,7 +242,9 @@ def draw(seed: int, **fixed: Any) -> Options:
     """The options of a seed; what is ``fixed`` is not drawn."""
     drawn = {name: of(Random(f"{seed}.{name}")) for name, of in DRAWN.items()}
     options = Options(seed=seed, **drawn | fixed)
-    if options.turn_messages * 50 < options.cycle_ms_max:  # a storm is more than it can take
+    # A storm is more than it can take, or than can be looked up.
+    slow = options.turn_messages * 50 < options.cycle_ms_max
+    if slow or options.commit_ms_max > options.storm_ms:
         options = replace(options, storm_ms=10 * options.storm_ms)
     if options.crasher:  # what is parked is told again and again, and must find room beside others
         options = replace(options, mailbox_max=max(options.mailbox_max, 50))

@@ -146,8 +146,8 @@ PLANTED_CRASHES = [
         "an instance is parked that is not on disk",
         "I36",
         suspecting(ParksWhatIsNotThere),
-        CALM | BUSY | {"crasher": "placing"},
-        seed=101,
+        CALM | BUSY | {"crasher": "placing", "commit_ms_max": 500},
+        seed=15,
     ),
     Bug(
         "a drain waits for what nobody takes",

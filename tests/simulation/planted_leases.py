@@ -160,8 +160,9 @@ PLANTED_LEASES = [
         "a request that overtakes the Welcome",
         "I14",
         in_worker(executor=TakesWhatOvertakesTheWelcome),
-        CUT_OFF | {"delay_ms_max": 3_000, "fifo": False},
-        seed=129,
+        CUT_OFF
+        | {"delay_ms_max": 3_000, "fifo": False, "worker_crash_ms": 3_000, "down_ms_max": 1},
+        seed=9,
     ),
     Bug("replaced at the lease", "I14", in_master(registry=ReplacesAtTheLease), CUT_OFF | DEAF),
     Bug("a death that is not on disk", "I12", in_master(registry=DiesUnwritten), CUT_OFF, seed=1),
