@@ -126,7 +126,9 @@ class Processes:
         )
         slack_ms = 3 * (options.cycle_ms_max + options.commit_ms_max) + 100
         lived_ms = self.world.now_ms - process.start["started_ms"]
-        if not process.main or not options.is_prompt or lived_ms < RUNNING_MS + slack_ms:
+        behind = options.turn_messages * 50 < options.cycle_ms_max  # whatever it is told
+        prompt = options.is_prompt and not behind
+        if not process.main or not prompt or lived_ms < RUNNING_MS + slack_ms:
             return
         same_life = node.alive and self.lives.get(process.start["dispatch_id"]) == node.life
         here = dispatch_id in self.journals.attempts_of.get(node.name, ())
@@ -141,6 +143,8 @@ class Processes:
         options = self.world.options
         still = options.freeze_ms or options.block_ms or options.drift
         if not process.main or warden is None or not warden.alive or still:
+            return
+        if process.machine.has_slept:
             return
         if not process.start["log_bytes_max"]:
             return
