@@ -68,22 +68,35 @@ def lines(rows: Sequence[Document], local_host: str | None) -> list[str]:
     found = [clock + _heads()]
     attempt, last = 0, None  # type: int, Step | None
     two_clocks = False
-    for row in rows:
+    for row, step in _all_steps(rows):
         if row["attempt"] != attempt:
             attempt = row["attempt"]
             found.append(f"attempt {attempt}")
-        for step in _steps(row):
-            crosses = last is not None and step.far != last.far and row["host"] != local_host
-            two_clocks = two_clocks or crosses
-            took = "" if last is None else _took(step.at - last.at, crosses)
-            found.append(f"{_clock(step.at)} {took:>{STEP_WIDTH}} {_drawn(step, signs)}".rstrip())
-            last = step
+        crosses = last is not None and step.far != last.far and row["host"] != local_host
+        two_clocks = two_clocks or crosses
+        took = "" if last is None else _took(step.at - last.at, crosses)
+        found.append(f"{_clock(step.at)} {took:>{STEP_WIDTH}} {_drawn(step, signs)}".rstrip())
+        last = step
         if row["event"] == "DISPATCH" and row.get("worker"):
             found.append(_beside(f"to {row['worker']}", signs))
     if two_clocks:
         found.append("~ between two clocks: the warden's machine has one of its own")
     told = [row for row in rows if row["event"] in pages.TOLD_EVENTS and row["detail"]]
     return [*found, *(f"{row['event']}: {printable(row['detail'])}" for row in told)]
+
+
+def _all_steps(rows: Sequence[Document]) -> list[tuple[Document, Step]]:
+    """In order: a RUNNING that came together with the RESULT came after what it tells of."""
+    found: list[tuple[Document, Step]] = []
+    for row in rows:
+        before, told = found[-1] if found else (row, None)
+        together = told is not None and told.at == row["at"] and before["event"] == "RUNNING"
+        for step in _steps(row):
+            if step.far and together and row["event"] == "RESULT":
+                found.insert(-1, (row, step))
+            else:
+                found.append((row, step))
+    return found
 
 
 def _steps(row: Document) -> Iterator[Step]:

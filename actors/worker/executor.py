@@ -42,6 +42,7 @@ from .log_reader import log_name
 from .messages import (
     Acknowledged,
     Adjust,
+    BesideWelcome,
     Callback,
     CountSlots,
     Drain,
@@ -88,6 +89,7 @@ Inbox = (
     | Collected
     | ListAttempts
     | CountSlots
+    | BesideWelcome
     | EpochRose
     | Leased
     | Judged
@@ -150,9 +152,13 @@ class Executor:
         """See the module's docstring."""
         match message:
             case TaskExecuteRequest():
-                mine = message.to_boot == self.identity.boot and message.epoch == self.epoch
-                if mine and self.lease is not None:  # else its Welcome was lost on the way
+                if self._is_welcome(message):
                     self._answer(message, ctx)
+                elif message.to_boot == self.identity.boot and message.epoch >= self.epoch:
+                    ctx.tell("executor", BesideWelcome(message))
+            case BesideWelcome():
+                if self._is_welcome(message.request):  # else its Welcome was lost on the way
+                    self._answer(message.request, ctx)
             case Acknowledged():
                 self._forget(message.dispatch_id, ctx)
             case Boot():
@@ -209,6 +215,11 @@ class Executor:
                 assert_never(message)
 
     # --- requests -------------------------------------------------------------------------------
+
+    def _is_welcome(self, request: TaskExecuteRequest) -> bool:
+        """Whether its master has taken this life for the worker."""
+        mine = request.to_boot == self.identity.boot and request.epoch == self.epoch
+        return mine and self.lease is not None
 
     def _answer(self, request: TaskExecuteRequest, ctx: Context) -> None:
         dispatch_id = request.dispatch_id

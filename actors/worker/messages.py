@@ -7,6 +7,7 @@ import msgspec
 from ...protocol.commands import (
     AttemptReport,
     OfAttempt,
+    TaskExecuteRequest,
     TaskExecuteResponse,
     TaskExecuteRunning,
     Verdict,
@@ -41,6 +42,12 @@ class FreeSlots(Message, frozen=True):
 
 class Recovered(Message, frozen=True):
     """executor → membership: journal read and warden answered; registering is allowed."""
+
+
+class BesideWelcome(Message, frozen=True):
+    """executor → itself: in one frame with the Welcome, of which membership is about to tell."""
+
+    request: TaskExecuteRequest
 
 
 class EpochRose(Message, frozen=True):

@@ -6,6 +6,7 @@ from stenella.actors.base import Boot, Loaded, Prepare, Timer, ToWarden
 from stenella.actors.worker.executor import Executor
 from stenella.actors.worker.membership import SENT_MAX, Membership
 from stenella.actors.worker.messages import (
+    BesideWelcome,
     EpochRose,
     FreeSlots,
     Leased,
@@ -127,9 +128,25 @@ def test_a_request_that_overtakes_the_welcome_is_not_taken() -> None:
     for message in (Boot(), Loaded("attempts", (), []), records_of([]), EpochRose(EPOCH)):
         ctx.give(made, message)
 
-    assert ctx.give(made, request()) == []
+    beside = BesideWelcome(request())
+    assert ctx.give(made, request()) == [("tell", "executor", beside)]
+    assert ctx.give(made, beside) == []
     ctx.give(made, LEASED)
     assert of(ctx.give(made, request()), "perform_now") == [Prepare(request())]
+
+
+def test_a_request_in_one_frame_with_the_welcome_is_taken_at_once() -> None:
+    # It was dropped, and asked again after a second: the first task of each new cluster waited.
+    ctx = Recorder()
+    made = Executor(IDENTITY, MASTER, GRACE_MS)
+    for message in (Boot(), Loaded("attempts", (), []), records_of([])):
+        ctx.give(made, message)
+
+    [(_, _, beside)] = ctx.give(made, request())
+    ctx.give(made, EpochRose(EPOCH))  # what membership has made of the Welcome
+    ctx.give(made, LEASED)
+
+    assert of(ctx.give(made, beside), "perform_now") == [Prepare(request())]
 
 
 def test_the_warden_is_told_and_a_new_warden_before_it_is_given_anything() -> None:
