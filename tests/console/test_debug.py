@@ -198,6 +198,18 @@ def test_a_trace_on_one_machine_has_one_clock() -> None:
     assert not [line for line in lines if "~" in line]
 
 
+def test_a_running_that_came_with_its_result_is_drawn_after_the_end_it_tells_of() -> None:
+    *before, running, result = a_run()
+    running = running | {"at": result["at"]}
+
+    drawn = trace_chart.lines([*before, running, result], "far")
+
+    words = [
+        word for line in drawn for word in ("start", "ended", "RUNNING", "RESULT") if word in line
+    ]
+    assert words == ["start", "ended", "RUNNING", "RESULT"]
+
+
 def test_a_trace_of_long_numbers_and_every_event_fits() -> None:
     rows = a_run(dispatch=123_456_789)
     for number, kind in enumerate(Event):
