@@ -6,9 +6,6 @@ from pathlib import Path
 import pytest
 
 from stenella.client.connection import Connection
-from stenella.home import endpoints, keys
-from stenella.home.layout import open_home
-from stenella.protocol.codec import FRAME_BYTES_MAX
 
 from .home import LiveHome
 
@@ -30,15 +27,5 @@ def cluster(home: LiveHome) -> LiveHome:
 @pytest.fixture
 def connection(cluster: LiveHome) -> Iterator[Connection]:
     """With the right key, for frames that are wrong."""
-    home = open_home(cluster.root)
-    master = endpoints.read(home)
-    assert master is not None
-    pair = keys.client_keys(home)
-    with Connection(
-        master.client,
-        server_key=master.server_key.encode(),
-        public_key=pair.public,
-        secret_key=pair.secret,
-        frame_bytes_max=FRAME_BYTES_MAX,
-    ) as opened:
+    with cluster.connection() as opened:
         yield opened

@@ -11,10 +11,9 @@ from typing import Any
 
 import pytest
 
-from stenella.client.connection import Connection
-from stenella.home import endpoints, keys
+from stenella.home import keys
 from stenella.home.layout import open_home
-from stenella.protocol.codec import FRAME_BYTES_MAX, encode_frames
+from stenella.protocol.codec import encode_frames
 from stenella.protocol.commands import Command, StatusRead
 
 from .home import LiveHome, until
@@ -59,21 +58,13 @@ def row_of(home: LiveHome, actor: str) -> dict[str, Any]:
 
 
 def flood(home: LiveHome) -> None:
-    opened = open_home(home.root)
-    master, pair = endpoints.read(opened), keys.client_keys(opened)
-    assert master is not None
-    with Connection(
-        master.client,
-        server_key=master.server_key.encode(),
-        public_key=pair.public,
-        secret_key=pair.secret,
-        frame_bytes_max=FRAME_BYTES_MAX,
-    ) as connection:
+    name = keys.client_keys(open_home(home.root)).name
+    with home.connection() as connection:
         for first in range(0, FLOOD, 100):
             reads: list[Command] = [
                 StatusRead(request_id=f"flood-{first + n:0200}") for n in range(100)
             ]
-            for frame in encode_frames("", pair.name, "b", reads):
+            for frame in encode_frames("", name, "b", reads):
                 connection.send(frame)
 
 
