@@ -11,7 +11,6 @@ from os import PathLike
 from typing import Any
 
 import msgspec
-from msgspec.structs import replace
 
 from ..home.logs import gap_line
 from ..protocol.codec import digest
@@ -107,8 +106,7 @@ class Client(Reads):
             answer = submit(self._requester, requests[0], body, content in self._taken)
             numbers[answer.request_id] = answer.result["workflow_instance_id"]
             self._remember(content)
-        by_name = (replace(request, definition_digest=content) for request in requests[1:])
-        for request_id, answer in self._requester.ask_each(by_name, Answer):
+        for request_id, answer in self._requester.ask_each(requests[1:], Answer):
             numbers[request_id] = answer.result["workflow_instance_id"]
         return [self.instance(numbers[request.request_id]) for request in requests]
 
@@ -266,7 +264,7 @@ class Instance:
 def _submit_of(
     content: str, given: dict[str, Any], request_id: str, folder: str | None, dry_run: bool
 ) -> Submit:
-    """Without its definition, of which ``content`` is the digest."""
+    """It names its definition, of which ``content`` is the digest."""
     parts: tuple[bytes, ...] = (
         content.encode(),
         msgspec.json.encode(given, order="sorted"),
@@ -276,6 +274,7 @@ def _submit_of(
     return Submit(
         request_id=request_id,
         digest=digest(b"Submit", *parts),
+        definition_digest=content,
         params=given,
         submit_dir=folder,
         dry_run=dry_run,

@@ -4,8 +4,6 @@ A small one travels with the first submit of it. One that the master has is only
 one is sent in parts before (`DefinitionPart`); whichever it is, the submit keeps its request id.
 """
 
-import hashlib
-
 import msgspec
 
 from ..protocol.commands import Answer, DefinitionPart, Submit
@@ -21,25 +19,24 @@ ROUNDS_MAX = 5
 
 
 def submit(requester: Requester, request: Submit, body: bytes, is_known: bool) -> Answer:
-    """The answer to ``request``, whose definition is ``body``. ``is_known``: the master took it
-    before.
+    """The answer to ``request``, which names its definition by digest. ``body``: that definition;
+    ``is_known``: the master took it before.
     """
-    digest = hashlib.sha256(body).hexdigest()
-    by_name = msgspec.structs.replace(request, definition_digest=digest)
     is_small = len(body) <= PART_BYTES
     if not is_small or is_known:
         for _ in range(ROUNDS_MAX):
             try:
-                return requester.ask(by_name, Answer)
+                return requester.ask(request, Answer)
             except RefusedInState as error:
                 if error.code != UNKNOWN_DEFINITION:
                     raise
             if is_small:
                 break
-            _send(requester, digest, body)
+            _send(requester, request.definition_digest, body)
         else:
             raise RefusedInState("the master does not keep the definition; try again")
-    return requester.ask(msgspec.structs.replace(request, definition=body), Answer)
+    inline = msgspec.structs.replace(request, definition=body, definition_digest="")
+    return requester.ask(inline, Answer)
 
 
 def _send(requester: Requester, digest: str, body: bytes) -> None:

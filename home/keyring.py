@@ -25,8 +25,6 @@ ISSUED_ROLES: tuple[Role, ...] = ("worker", "client", "observer")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 #: Names of a home's own.
 OWN_NAMES = re.compile(r"master|admin|worker-[0-9]+", re.ASCII)
-
-
 #: A folder's time is this old before it alone is trusted: file systems count in 10 ms, some in 2 s.
 YOUNG_NS = 3_000_000_000
 

@@ -56,8 +56,6 @@ from .ready_queue import AGE_MS, Key, ReadyQueue, rank_ms
 
 #: Queues that are kept although they are empty, so that the next key finds their workers sorted.
 EMPTY_QUEUES_MAX = 64
-
-
 #: Between two looks at all that is unanswered: it may be 256,000 requests to 1,000 workers.
 LOOK_MS_MIN = 100
 

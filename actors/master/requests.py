@@ -14,6 +14,7 @@ from ...workflow.parameters import as_text, task_parameters, upstream
 from .messages import NotDone
 from .version import Version
 
+#: A priority's code: its place in `PRIORITIES`, found without a search.
 PLACES = {priority: place for place, priority in enumerate(PRIORITIES)}
 #: No wait between two tries is longer, whatever the backoff: a week.
 WAIT_MS_MAX = 7 * 86_400_000

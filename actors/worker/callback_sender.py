@@ -99,7 +99,7 @@ class CallbackSender:
             ctx.tell("retry_reporter", Unacknowledged(dispatch_id))
 
     def _say(self, facts: list[Callback], ctx: Context) -> None:
-        assert self.journal_read, "its seq is not known yet: roles.py starts us before the executor"
+        assert self.journal_read, "its seq is not known yet: role.py starts us before the executor"
         dispatch_id = facts[0].dispatch_id
         outbox = self.outboxes.setdefault(dispatch_id, Outbox())
         for fact in facts:

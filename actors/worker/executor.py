@@ -273,9 +273,8 @@ class Executor:
             return
         self.unended[request.dispatch_id] = request.task_instance_id
         ctx.put(row)
-        ctx.perform_now(
-            Prepare(request)
-        )  # beside the commit; what it makes is cleared if that fails
+        # Beside the commit: what it makes is cleared away if that fails.
+        ctx.perform_now(Prepare(request))
         self.preparing[request.dispatch_id] = attempt
         if len(self.preparing) == 1:
             ctx.set_timer("preparing", PREPARING_MS)
