@@ -5,12 +5,11 @@ come up while a thread was busy goes over together.
 """
 
 import logging
-from collections import deque
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from gevent import sleep
-from gevent.event import Event
+from gevent.queue import SimpleQueue
 from gevent.threadpool import ThreadPool
 
 from .node import outcome
@@ -35,8 +34,7 @@ class FileWork:
     """The queue to the threads; nothing is done before `run` is, which is run once per thread."""
 
     def __init__(self, threads: int = THREADS, gather_s: float = 0.0) -> None:
-        self._jobs: deque[Job] = deque()
-        self._wake = Event()
+        self._jobs: SimpleQueue[Job] = SimpleQueue()
         self._pool = ThreadPool(threads)
         self._gather_s = gather_s  # how long jobs may wait for others, to cross together
 
@@ -47,22 +45,20 @@ class FileWork:
         answer: Callable[[Any, Any], None] | None = None,
     ) -> None:
         """Queue one job; never blocks."""
-        self._jobs.append(Job(work, subject, answer))
-        self._wake.set()
+        self._jobs.put(Job(work, subject, answer))
 
     def run(self) -> None:
         """Serve until killed."""
         while True:
-            self._wake.wait()
-            if self._gather_s:
+            jobs = [self._jobs.get()]
+            if self._gather_s and self._jobs.qsize() < JOBS_MAX:
                 sleep(self._gather_s)
-            while self._jobs:
-                jobs = [self._jobs.popleft() for _ in range(min(JOBS_MAX, len(self._jobs)))]
-                results = self._pool.apply(_do_all, (jobs,))
-                for job, done in zip(jobs, results, strict=True):
-                    if job.answer is not None:
-                        job.answer(job.subject, done)
-            self._wake.clear()
+            while len(jobs) < JOBS_MAX and not self._jobs.empty():
+                jobs.append(self._jobs.get())
+            results = self._pool.apply(_do_all, (jobs,))
+            for job, done in zip(jobs, results, strict=True):
+                if job.answer is not None:
+                    job.answer(job.subject, done)
 
 
 def _do_all(jobs: list[Job]) -> list[Any]:

@@ -112,9 +112,12 @@ class Outputs:
     def read_log(self, log: Path) -> None:
         """Take every ``setValue`` of a log; memory is bounded by a block and a line."""
         try:
-            with open(log, "rb", buffering=0) as opened:
-                for name, value in _announced(opened.fileno()):
+            descriptor = os.open(log, os.O_RDONLY)
+            try:
+                for name, value in _announced(descriptor):
                     self._take_text(name.decode(), value, "setValue in the log")
+            finally:
+                os.close(descriptor)
         except FileNotFoundError:
             pass  # it wrote nothing
         except OSError as error:
@@ -184,10 +187,12 @@ class Outputs:
 def log_tail(log: Path) -> str:
     """The last lines of a log, for people: control characters visible, no newline at the end."""
     try:
-        with open(log, "rb") as opened:
-            size = opened.seek(0, os.SEEK_END)
-            opened.seek(max(0, size - TAIL_BYTES_MAX))
-            data = opened.read(TAIL_BYTES_MAX)
+        descriptor = os.open(log, os.O_RDONLY)
+        try:
+            size = os.fstat(descriptor).st_size
+            data = os.pread(descriptor, TAIL_BYTES_MAX, max(0, size - TAIL_BYTES_MAX))
+        finally:
+            os.close(descriptor)
     except FileNotFoundError:
         return ""
     except OSError as error:
