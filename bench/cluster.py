@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -33,7 +34,8 @@ class Cluster:
         try:
             self.up()
         except BaseException:
-            self._remove()
+            with suppress(RefusedInState):
+                self._leave()  # as far as it has come up
             raise
         return self
 
@@ -43,11 +45,7 @@ class Cluster:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.client.close()
-        try:
-            self.run("down", "--wait", "0s")
-        finally:
-            self._remove()
+        self._leave()
 
     def up(self) -> None:
         """Again after a ``down``; ``status`` is as it is when it is ready."""
@@ -85,5 +83,9 @@ class Cluster:
         instance.check()
         return self.client.show(instance.id)
 
-    def _remove(self) -> None:
-        shutil.rmtree(self.home, ignore_errors=True)
+    def _leave(self) -> None:
+        self.client.close()
+        try:
+            self.run("down", "--wait", "0s")
+        finally:
+            shutil.rmtree(self.home, ignore_errors=True)

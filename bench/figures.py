@@ -57,7 +57,7 @@ def workflows(cluster: Cluster, parameters: Parameters) -> Sample:
     return {"rate": count * parameters["tasks"] / (end - began)}
 
 
-TASKS = Parameter("tasks", 5_000, "Tasks of the workflow, all independent.", high=1_000_000)
+TASKS = Parameter("tasks", 5_000, "Tasks of the workflow.", high=1_000_000)
 IN_A_ROW = Parameter("tasks", 200, "Tasks of the workflow, one after the other.", high=100_000)
 SIDE = Parameter("side", 100, "The lattice has as many tasks as its square.", high=1_000)
 OF_EACH = Parameter("tasks", 10, "Tasks of each.", high=100_000)

@@ -3,6 +3,7 @@
 The commands are made of the table in ``bench/figures.py``, which is imported when one is asked for.
 """
 
+import signal
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -47,6 +48,8 @@ def bench() -> None:
     change of state is synced to disk before it is visible. What else runs on the machine changes
     the figures.
     """
+    # Told to end in whatever way, it takes its cluster down.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def command_of(question: "Bench") -> click.Command:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from .home import LiveHome
+from .home import LIMIT_S, LiveHome, until
 
 pytestmark = [pytest.mark.live, pytest.mark.slow]
 
@@ -27,3 +27,16 @@ def test_a_benchmark_prints_figure_spread_and_the_machines_limits(
     path = tmp_path / "result.json"
     path.write_text(json.dumps(document))
     assert home.json("bench", "compare", str(path), str(path))[0]["ratio"] == 1.0
+
+
+def test_a_benchmark_that_is_told_to_end_takes_its_cluster_down(home: LiveHome) -> None:
+    home.root.mkdir(parents=True)
+    home.environment["TMPDIR"] = str(home.root)
+    bench = home.start("bench", "chain", "--tasks", "100000", "--workers", "1")
+    until(lambda: list(home.root.glob("stenella-bench-*/run/endpoints.json")), "its cluster is up")
+
+    bench.terminate()
+    said, _ = bench.communicate(timeout=LIMIT_S)
+
+    assert bench.returncode == 130, said
+    assert (list(home.root.glob("stenella-bench-*")), home.leftovers()) == ([], [])
