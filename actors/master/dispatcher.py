@@ -47,6 +47,7 @@ from .messages import (
     SendAgain,
     SendKill,
     Status,
+    Withdrawn,
     WorkerBeat,
     WorkerChanged,
     WorkerSilent,
@@ -70,6 +71,7 @@ Inbox = (
     | Timer
     | Ready
     | ManyReady
+    | Withdrawn
     | PlacedAll
     | NotPlaced
     | Answered
@@ -109,7 +111,8 @@ class Dispatcher:
         self.queues: dict[tuple[str, str], ReadyQueue[Slots]] = {}  # by group and type
         self.places: dict[int, Key] = {}  # live dispatch of this master → its place in the queue
         self.placing = False  # a `PlaceReady` is under way
-        self.delayed: list[tuple[int, int, Ready]] = []
+        self.delayed: dict[int, int] = {}  # task instance id → ticket of its wait
+        self.waits: list[tuple[int, int, Ready]] = []  # by end; also those of no `delayed` any more
         self.tickets = 0
         self.workers: dict[str, Slots] = {}
         self.requests: dict[int, Unanswered] = {}
@@ -119,7 +122,7 @@ class Dispatcher:
 
     def held(self) -> int:
         """Keys ready or delayed, and commands without an answer."""
-        waiting = sum(len(queue.keys) for queue in self.queues.values()) + len(self.delayed)
+        waiting = sum(len(queue.ids) for queue in self.queues.values()) + len(self.delayed)
         return waiting + len(self.requests) + len(self.kills)
 
     def receive(self, message: Inbox, ctx: Context) -> None:
@@ -131,6 +134,9 @@ class Dispatcher:
                 self._enqueue(message, ctx)
             case ManyReady():
                 self._enqueue_all(message.ready, ctx)
+            case Withdrawn():
+                self._withdraw(message)
+                return
             case PlaceReady():
                 self.placing = False
                 self._place(ctx)
@@ -189,7 +195,7 @@ class Dispatcher:
                 assert_never(message)
         if self.placing or self.stopping:
             return
-        if any(queue.keys for queue in self.queues.values()):
+        if any(queue.ids for queue in self.queues.values()):
             self.placing = True
             ctx.tell("dispatcher", PlaceReady())
 
@@ -204,7 +210,8 @@ class Dispatcher:
         self.tickets += 1
         if ready.wait_ms > 0:
             due = (ctx.now_ms + ready.wait_ms, self.tickets, ready)
-            heapq.heappush(self.delayed, due)
+            heapq.heappush(self.waits, due)
+            self.delayed[ready.task_instance_id] = self.tickets
             self._arm(due[0], ctx)
             return
         key = self.places.get(ready.returned_from)
@@ -212,6 +219,17 @@ class Dispatcher:
             rank = rank_ms(ctx.now_ms, ready.waited_ms, ready.level, self.age_ms)
             key = Key(rank, self.tickets, ready.task_instance_id)
         self._queue(ready.group, ready.task_type).push(key)
+
+    def _withdraw(self, withdrawn: Withdrawn) -> None:
+        self.delayed.pop(withdrawn.task_instance_id, None)
+        queue = self.queues.get((withdrawn.group, withdrawn.task_type))
+        if queue is not None:
+            queue.remove(withdrawn.task_instance_id)
+            self._drop_if_empty(queue)
+
+    def _drop_if_empty(self, queue: ReadyQueue[Slots]) -> None:
+        if not queue.ids and len(self.queues) > EMPTY_QUEUES_MAX:
+            del self.queues[queue.group, queue.task_type]
 
     def _queue(self, group: str, task_type: str) -> ReadyQueue[Slots]:
         queue = self.queues.get((group, task_type))
@@ -226,9 +244,9 @@ class Dispatcher:
         if self.stopping:
             return
         heads = [
-            (queue.keys[0], name)
+            (head, name)
             for name, queue in self.queues.items()
-            if queue.keys and queue.taker() is not None
+            if (head := queue.head()) is not None and queue.taker() is not None
         ]
         heapq.heapify(heads)
         places: list[Place] = []
@@ -239,10 +257,9 @@ class Dispatcher:
             if slots is None:
                 continue  # its last worker is full by now
             places.append(self._place_on(slots, queue.pop(), queue.task_type, ctx))
-            if queue.keys:
-                heapq.heappush(heads, (queue.keys[0], name))
-            elif len(self.queues) > EMPTY_QUEUES_MAX:
-                del self.queues[name]
+            if (head := queue.head()) is not None:
+                heapq.heappush(heads, (head, name))
+            self._drop_if_empty(queue)
         if places:
             ctx.tell("event_persister", PlaceAll(places))
 
@@ -364,11 +381,10 @@ class Dispatcher:
     def _explain(self, explain: Explain, ctx: Context) -> None:
         """Name the holder of what waits in a queue or a wait, or is on its way to a worker."""
         waiting = [cause for cause in explain.causes if cause.queue is not None]
-        delayed = {entry[2].task_instance_id for entry in self.delayed} if waiting else set()
         for cause in waiting:
             assert cause.queue is not None
             queue = self.queues.get(cause.queue)
-            if cause.task_instance_id in delayed:
+            if cause.task_instance_id in self.delayed:
                 cause.owner = "dispatcher"
             elif queue is not None and cause.task_instance_id in queue.ids:
                 ahead = queue.ahead(cause.task_instance_id) if len(waiting) <= AHEAD_MAX else 0
@@ -454,9 +470,11 @@ class Dispatcher:
 
     def _look_at_due(self, ctx: Context) -> None:
         self.timer_ms = None
-        while self.delayed and self.delayed[0][0] <= ctx.now_ms:
-            _, _, ready = heapq.heappop(self.delayed)
-            self._enqueue(msgspec.structs.replace(ready, wait_ms=0), ctx)
+        while self.waits and self.waits[0][0] <= ctx.now_ms:
+            _, ticket, ready = heapq.heappop(self.waits)
+            if self.delayed.get(ready.task_instance_id) == ticket:
+                del self.delayed[ready.task_instance_id]
+                self._enqueue(msgspec.structs.replace(ready, wait_ms=0), ctx)
         for unanswered in (self.requests, self.kills):
             for entry in unanswered.values():
                 if entry.due_ms <= ctx.now_ms:
@@ -464,7 +482,7 @@ class Dispatcher:
         dues = [e.due_ms for u in (self.requests, self.kills) for e in u.values()]
         if dues:
             dues = [max(min(dues), ctx.now_ms + LOOK_MS_MIN)]
-        dues += [due_ms for due_ms, _, _ in self.delayed[:1]]
+        dues += [due_ms for due_ms, _, _ in self.waits[:1]]
         if dues:
             self._arm(min(dues), ctx)
 

@@ -323,6 +323,14 @@ class ManyReady(Message, frozen=True):
     ready: list[Ready]
 
 
+class Withdrawn(Message, frozen=True):
+    """event_persister → dispatcher: it was ready, and has ended before it was placed."""
+
+    task_instance_id: int
+    group: str
+    task_type: str
+
+
 class Place(Message, frozen=True):
     """One of `PlaceAll`: may it go there? The row decides."""
 

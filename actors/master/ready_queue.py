@@ -10,7 +10,7 @@ from typing import Generic, NamedTuple, Protocol, TypeVar
 #: goes, after four hours, before what is highest and comes then, and nothing starves.
 AGE_MS = 600_000
 LEVELS = 25
-#: Entries of takers that are out of date are thrown out when there are so many more than of others.
+#: Keys and takers that are out of date are thrown out when there are so many more than of others.
 STALE_MAX = 64
 
 
@@ -51,8 +51,8 @@ class ReadyQueue(Generic[T]):
     def __init__(self, group: str, task_type: str) -> None:
         self.group = group
         self.task_type = task_type
-        self.keys: list[Key] = []
-        self.ids: set[int] = set()  # of the tasks that wait here
+        self.ids: dict[int, int] = {}  # of the tasks that wait here → their tickets
+        self._keys: list[Key] = []  # theirs, and some of tasks that do not wait any more
         #: Load, name, stamp, and the number of the offer: one that was forgotten and is back has
         #: the same name, perhaps the same stamp.
         self._takers: list[tuple[float, str, int, int, T]] = []
@@ -61,19 +61,38 @@ class ReadyQueue(Generic[T]):
 
     def push(self, key: Key) -> None:
         """To its place."""
-        heapq.heappush(self.keys, key)
-        self.ids.add(key.task_instance_id)
+        heapq.heappush(self._keys, key)
+        self.ids[key.task_instance_id] = key.ticket
+
+    def head(self) -> Key | None:
+        """The key that goes first."""
+        keys = self._keys
+        while keys and self.ids.get(keys[0].task_instance_id) != keys[0].ticket:
+            heapq.heappop(keys)
+        return keys[0] if keys else None
 
     def pop(self) -> Key:
-        """The key that goes first."""
-        key = heapq.heappop(self.keys)
-        self.ids.discard(key.task_instance_id)
+        """Take out the `head`, of which there is one."""
+        key = heapq.heappop(self._keys)
+        del self.ids[key.task_instance_id]
         return key
+
+    def remove(self, task_instance_id: int) -> None:
+        """It waits no more; one that does not wait here is none."""
+        if self.ids.pop(task_instance_id, None) is None:
+            return
+        if len(self._keys) > 2 * len(self.ids) + STALE_MAX:
+            self._keys = self._waiting()
+            heapq.heapify(self._keys)
+
+    def _waiting(self) -> list[Key]:
+        return [key for key in self._keys if self.ids.get(key.task_instance_id) == key.ticket]
 
     def ahead(self, task_instance_id: int) -> int:
         """How many go before it; looks at all keys."""
-        own = min(key for key in self.keys if key.task_instance_id == task_instance_id)
-        return sum(key < own for key in self.keys)
+        keys = self._waiting()
+        own = next(key for key in keys if key.task_instance_id == task_instance_id)
+        return sum(key < own for key in keys)
 
     def offer(self, taker: T) -> None:
         """What is known of a worker has changed; ``stamp`` has risen since it was last offered."""

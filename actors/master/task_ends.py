@@ -13,7 +13,7 @@ from ...protocol.rows import TaskInstanceRow
 from ...protocol.states import TASK_FINAL, TASK_TO_FAIL_OVER, TASK_UNPLACED, Event, TaskState
 from ..base import Context
 from ..deadlines import resumed_ms
-from .messages import Done, Ended, KillNode, KillTasks, SendKill
+from .messages import Done, Ended, KillNode, KillTasks, SendKill, Withdrawn
 from .requests import already_ended
 from .task_rows import STATE, TaskRows
 
@@ -113,6 +113,8 @@ class TaskEnds(TaskRows):
     def _kill(self, row: TaskInstanceRow, reason: str, ctx: Context) -> None:
         if row.state in TASK_UNPLACED:
             row.kill_reason = reason
+            group = self.instances[row.workflow_instance_id].task(row).worker_group
+            ctx.tell("dispatcher", Withdrawn(row.id, group, row.type))
             self._end_killed(row, ctx)
         elif row.state in TASK_TO_FAIL_OVER:
             if row.kill_reason is None:

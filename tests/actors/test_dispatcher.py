@@ -20,6 +20,7 @@ from stenella.actors.master.messages import (
     Return,
     SendAgain,
     SendKill,
+    Withdrawn,
     WorkerSilent,
 )
 from stenella.protocol.commands import HeartbeatAck
@@ -140,6 +141,21 @@ def test_what_holds_no_slot_goes_to_a_full_worker_up_to_a_number() -> None:
     assert placed == [(100 + number, "w1") for number in range(INSTANT_MAX)]
     assert places(step(ctx, made, ready(11))) == []
     assert len(places(step(ctx, made, Ended("w1", 101)))) == 1
+
+
+def test_what_ends_before_it_is_placed_waits_no_more() -> None:
+    ctx = Recorder()
+    waiting = dispatcher(ctx, ready(10), ready(11), ready(12, wait_ms=1_000))
+    assert waiting.held() == 3
+
+    for number in (10, 12):
+        assert step(ctx, waiting, Withdrawn(number, "default", "shell")) == []
+
+    assert waiting.held() == 1
+    assert places(step(ctx, waiting, worker_up())) == [(11, "w1")]
+    ctx.now_ms += 1_000
+    assert places(step(ctx, waiting, Timer("due"))) == []
+    assert waiting.held() == 0
 
 
 def test_a_silent_worker_is_given_nothing_until_it_beats() -> None:

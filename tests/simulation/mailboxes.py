@@ -8,7 +8,9 @@ from typing import Any
 
 from stenella.actors.base import Actor, Boot, Context
 from stenella.actors.master.dispatcher import Dispatcher
+from stenella.actors.master.event_persister import EventPersister
 from stenella.actors.turn import Turn
+from stenella.protocol.states import TaskState
 
 from .poison import Poison
 from .story import Violation
@@ -107,8 +109,14 @@ class Mailboxes:
                 raise Violation("I32 mailbox conservation", f"{name} has lost messages")
             if sum(box.rejected.values()) != counted.refused:
                 raise Violation("I32 mailbox conservation", f"{name} refused without a reason")
-            if isinstance(counted.actor, Dispatcher):
-                _check_unanswered(counted.actor)
+        self._check_dispatcher()
+
+    def _check_dispatcher(self) -> None:
+        by_name = {name: counted.actor for name, counted in self.counted.items()}
+        dispatcher, persister = by_name.get("dispatcher"), by_name.get("event_persister")
+        if isinstance(dispatcher, Dispatcher) and isinstance(persister, EventPersister):
+            _check_unanswered(dispatcher)
+            _check_waiting(dispatcher, persister)
 
 
 def _check_unanswered(dispatcher: Dispatcher) -> None:
@@ -120,3 +128,12 @@ def _check_unanswered(dispatcher: Dispatcher) -> None:
                 text = f"{entry.command} to {entry.worker}, which does not hold it"
                 number = entry.command.task_instance_id
                 raise Violation("what is unanswered holds a place", text, number)
+
+
+def _check_waiting(dispatcher: Dispatcher, persister: EventPersister) -> None:
+    """What waits for a slot or its next try has not ended meanwhile. Raises `Violation`."""
+    queued = [number for queue in dispatcher.queues.values() for number in queue.ids]
+    for number in (*queued, *dispatcher.delayed):
+        row = persister.tasks.get(number)
+        if row is None or row.state != TaskState.SUBMITTED_SUCCESS:
+            raise Violation("what waits for a slot is to run", f"{number}: {row}", number)

@@ -5,7 +5,9 @@ from typing import Any
 import msgspec
 
 from stenella.actors.base import Context
+from stenella.actors.master.dispatcher import Dispatcher
 from stenella.actors.master.event_persister import EventPersister
+from stenella.actors.master.messages import Withdrawn
 from stenella.actors.master.workflow_executor import WorkflowExecutor
 from stenella.actors.worker.executor import Executor
 from stenella.actors.worker.warden import Warden
@@ -51,6 +53,13 @@ class KillsWithoutJournal(Executor):
         super()._kill(attempt, intent, grace_ms, ctx)
 
 
+class KeepsWhatWasWithdrawn(Dispatcher):
+    """What was killed while it waited for a slot stays in the queue, and is counted there."""
+
+    def _withdraw(self, withdrawn: Withdrawn) -> None:
+        pass
+
+
 class TellsOnce(Executor):
     """That something cannot be killed is said once, and may be lost."""
 
@@ -83,6 +92,12 @@ class TakesAnyKillForOurs(Executor):
 
 
 PLANTED_KILLS = [
+    Bug(
+        "what was killed waits on",
+        "what waits for a slot is to run",
+        master(dispatcher=KeepsWhatWasWithdrawn),
+        CALM | KILLS | {"slots": 1, "workers": 1},
+    ),
     Bug(
         "a killed task is tried again",
         "I19",

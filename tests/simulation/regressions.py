@@ -29,7 +29,7 @@ class ForgetsItsTimer(Dispatcher):
     """The one timer was not armed again for what was not yet due."""
 
     def _look_at_due(self, ctx: Context) -> None:
-        later = [due for due in self.delayed if due[0] > ctx.now_ms]
+        later = [due for due in self.waits if due[0] > ctx.now_ms]
         super()._look_at_due(ctx)
         if later and not self.requests and not self.kills:
             ctx.set_timer("due", 10**9)
