@@ -148,9 +148,7 @@ class Dispatcher:
                 self.requests.pop(message.dispatch_id, None)
                 return
             case Occupied():
-                slots = self._slots(message.worker)
-                slots.place(message.dispatch_id, message.task_instance_id, message.task_type)
-                self._offer(slots)
+                self._occupy(message)
                 return
             case SendAgain():
                 self._repeat_from_now(self.requests, message.worker, message.request, ctx)
@@ -167,9 +165,7 @@ class Dispatcher:
                 slots.count, slots.draining = message.slots, message.draining
                 self._changed(slots, ctx)
             case WorkerSilent():
-                slots = self._slots(message.worker)
-                slots.silent = True
-                self._changed(slots, ctx)
+                self._silence(self._slots(message.worker), ctx)
                 return
             case DrainAll():
                 self.stopping = True
@@ -285,6 +281,15 @@ class Dispatcher:
             slots = self.workers[worker] = Slots(worker)
         return slots
 
+    def _occupy(self, occupied: Occupied) -> None:
+        slots = self._slots(occupied.worker)
+        slots.place(occupied.dispatch_id, occupied.task_instance_id, occupied.task_type)
+        self._offer(slots)
+
+    def _silence(self, slots: Slots, ctx: Context) -> None:
+        slots.silent = True
+        self._changed(slots, ctx)
+
     def _free(self, worker: str, dispatch_id: int, ctx: Context) -> None:
         self.requests.pop(dispatch_id, None)
         self.kills.pop(dispatch_id, None)
@@ -365,8 +370,7 @@ class Dispatcher:
         slots = self.workers.get(message.worker)
         live = len(slots.live) + len(slots.instant) if slots is not None else 0
         if slots is not None and not live:
-            slots.silent = True  # the queues must not take it for one that is there
-            self._changed(slots, ctx)
+            self._silence(slots, ctx)  # the queues must not take it for one that is there
             del self.workers[message.worker]
         ctx.tell("registry", Forgettable(message.request_id, message.worker, live))
 
