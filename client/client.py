@@ -7,6 +7,7 @@ restarts of the master too (``requester.py``).
 import hashlib
 import os
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from os import PathLike
 from typing import Any
 
@@ -27,12 +28,9 @@ from ..protocol.commands import (
 from ..protocol.errors import NotFound, WorkflowFailed
 from ..workflow import definition as definitions
 from ..workflow.definition import Definition
-from ..workflow.findings import Findings
 from ..workflow.parameters import start_params
-from ..workflow.validation import validate
-from .loading import installed_types, load
+from .loading import load, load_document
 from .reads import Reads, new_request_id, succeeded
-from .requester import LIMIT_S
 from .submission import submit
 
 #: Definitions of which only the digest is sent again.
@@ -42,16 +40,10 @@ TAKEN_MAX = 1_000
 class Client(Reads):
     """Starts and stops workflows; all that `Reads` says holds here too."""
 
-    def __init__(
-        self,
-        home: str | PathLike[str] | None = None,
-        endpoint: str | None = None,
-        *,
-        key: str | PathLike[str] | None = None,
-        limit_s: float = LIMIT_S,
-    ) -> None:
-        super().__init__(home, endpoint, key=key, limit_s=limit_s)
-        self._taken: set[str] = set()  # digests of definitions that the master has
+    @cached_property
+    def _taken(self) -> set[str]:
+        """Digests of definitions that the master has."""
+        return set()
 
     def submit(
         self,
@@ -64,8 +56,10 @@ class Client(Reads):
         """Start a workflow and return its instance, which is then on the master's disk.
 
         ``definition``: a file's path, a document as in a YAML file, or a checked `Definition`. With
-        the ``request_id`` of an earlier submit the instance of that one is returned. ``dry_run``:
-        every task succeeds at once without being run.
+        the ``request_id`` of an earlier submit the instance of that one is returned.
+        ``submit_dir``: the folder of submission, on the worker: where a script runs, and where the
+        relative paths of tasks begin; of a file, if not said otherwise, this process's working
+        folder. ``dry_run``: every task succeeds at once without being run.
         Raises `DefinitionRefused` or, about ``params``, `Usage`, with all problems; nothing was
         stored then.
         """
@@ -89,6 +83,8 @@ class Client(Reads):
         Raises as `submit`; where that is not about ``definition`` or ``params``, some may have been
         started, and the same request ids get them.
         """
+        if submit_dir is None and isinstance(definition, str | PathLike):
+            submit_dir = os.curdir
         folder = None if submit_dir is None else os.path.abspath(submit_dir)
         checked = _checked(definition, folder)
         all_given = list(params)
@@ -245,15 +241,18 @@ class Instance:
 
     def logs(self, task: str, attempt: int = 0) -> str:
         """The log of a task so far; attempt 0 is the current one. Bytes that are no UTF-8 are
-        replaced. Raises `NotFound` if the task has not begun.
+        replaced. Raises `NotFound` if the task has not begun or its log was removed, `Refused` if
+        its worker is away; not if the last lines came with its result, which are all then.
         """
-        tasks = self._client.show(self.id)["tasks"]
-        ids = [row["task_instance_id"] for row in tasks if row["name"] == task]
-        if not ids or ids[0] is None:
+        document = self._client.show(self.id)
+        row = next((row for row in document["tasks"] if row["name"] == task), None)
+        if row is None or row["task_instance_id"] is None:
             raise NotFound(f"workflow instance {self.id} has no task {task!r} that began")
+        if document["dry_run"] or row["type"] == "noop":
+            return ""  # it writes nothing
         data, offset = bytearray(), 0
         while True:
-            page = self._client.log_page(ids[0], attempt, offset)
+            page = self._client.log_page(row["task_instance_id"], attempt, offset)
             data += gap_line(page.offset - offset) if page.offset > offset else b""
             data += page.data
             offset = page.offset + len(page.data)
@@ -303,10 +302,6 @@ def _checked(
 ) -> Definition:
     if isinstance(source, Definition):
         return source
-    if not isinstance(source, dict):
-        return load(source, submit_dir=submit_dir)
-    findings = Findings()
-    definition = validate(source, findings, installed_types())
-    if definition is None:
-        raise findings.refusal()
-    return definition
+    if isinstance(source, dict):
+        return load_document(source)
+    return load(source, submit_dir=submit_dir)

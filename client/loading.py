@@ -76,6 +76,13 @@ def load_bytes(
     return _validated(document, findings, types)
 
 
+def load_document(document: object, source: str | None = None) -> Definition:
+    """Like ``load``, for a plain document that a program has made; ``source``: the file of which,
+    and its problems stand in no line of that. Raises DefinitionRefused.
+    """
+    return _validated(document, Findings(file=source), installed_types())
+
+
 def load_command(
     command: Sequence[str], options: ScriptOptions = NO_OPTIONS, submit_dir: str | None = None
 ) -> Definition:

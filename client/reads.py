@@ -41,6 +41,8 @@ WATCH_PAUSE_S = 0.1
 BEYOND_THE_LAST = 2**31
 #: A page with so many tasks is one of many: the next is asked for at once.
 PAGE_TASKS_MAX = 500
+#: Instances asked for at a time: with kilobytes of parameters each they still fit the wire.
+PAGE_INSTANCES_MAX = 500
 #: One page of a log: some ten thousand lines, far below a command's limit.
 LOG_PAGE_BYTES = 1024 * 1024
 
@@ -110,9 +112,15 @@ class Reads:
 
     def instances(self, limit: int = 50, before: int = 0) -> list[dict[str, Any]]:
         """Newest first, without tasks; ``before`` an id: only older ones."""
-        request = InstanceList(request_id=new_request_id(), limit=limit, before=before)
-        page: list[dict[str, Any]] = self._requester.ask(request, InstancePage).page
-        return page
+        found: list[dict[str, Any]] = []
+        while (wanted := min(limit - len(found), PAGE_INSTANCES_MAX)) > 0:
+            request = InstanceList(request_id=new_request_id(), limit=wanted, before=before)
+            page: list[dict[str, Any]] = self._requester.ask(request, InstancePage).page
+            found += page
+            if len(page) < wanted:
+                break
+            before = page[-1]["workflow_instance_id"]
+        return found
 
     def show(self, workflow_instance_id: int) -> dict[str, Any]:
         """One instance with its tasks; 0 is the newest. Raises `NotFound`."""
@@ -266,7 +274,8 @@ class Reads:
         limit: int = LOG_PAGE_BYTES,
     ) -> LogChunk:
         """At most ``limit`` raw bytes of a log from ``offset``; attempt 0 is the current one.
-        Raises `NotFound`.
+
+        Raises `NotFound`, `RefusedInState` as `log_end`.
         """
         request = LogRead(
             request_id=new_request_id(),
@@ -306,12 +315,15 @@ class Reads:
         return self._requester.ask(request, DebugReply).rows
 
     def stuck(self) -> list[dict[str, Any]]:
-        """What has not ended and has nobody who acts next: causes as of `explain`."""
+        """What has not ended and has nobody who acts next: causes as of `explain`, 100 at most."""
         request = DebugRequest(request_id=new_request_id(), kind="stuck")
         return self._requester.ask(request, DebugReply).rows
 
     def dead_letters(self, limit: int = 100, number: int = 0) -> list[dict[str, Any]]:
-        """Messages that nobody could take, newest first; or the one of that number."""
+        """Messages that nobody could take, newest first; or the one of that number.
+
+        At most the newest 1,000, and of large ones no more than fit the wire (4 MiB).
+        """
         request = DebugRequest(
             request_id=new_request_id(), kind="dead-letters", limit=limit, letter=number
         )

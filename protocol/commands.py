@@ -354,7 +354,9 @@ class InstanceRead(Request, frozen=True):
 
 
 class InstanceList(Request, frozen=True):
-    """Instances, newest first, with ids below ``before`` (0: from the newest)."""
+    """Instances, newest first, with ids below ``before`` (0: from the newest); at most 1,000 are
+    answered.
+    """
 
     limit: Id
     before: Id = 0

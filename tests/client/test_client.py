@@ -10,31 +10,27 @@ import msgspec
 import pytest
 import zmq
 
+from stenella.actors.master.gateway import LIST_LIMIT_MAX
 from stenella.client.client import Client
 from stenella.home import endpoints
 from stenella.home.layout import Home
 from stenella.protocol.commands import (
     Command,
     FromClient,
-    InstanceChanged,
+    InstanceList,
     InstancePage,
-    InstanceRead,
-    InstanceWatch,
-    LogChunk,
-    LogRead,
     Refused,
     StatusRead,
     Submit,
 )
 from stenella.protocol.errors import (
     DefinitionRefused,
-    NotFound,
     RefusedInState,
     Unreachable,
     Usage,
     WaitTimeout,
-    WorkflowFailed,
 )
+from stenella.workflow.definition import decode
 
 from .door import CLUSTER, Door, Script, page, result
 
@@ -60,6 +56,23 @@ def test_a_submit_is_answered_with_its_instance(open_door: Open, client: Client)
     assert isinstance(request, Submit)
     assert (request.request_id, request.params, request.submit_dir) == ("r1", {"n": "3"}, "/")
     assert msgspec.json.decode(request.definition)["name"] == "w"
+
+
+def test_a_file_is_submitted_from_where_the_program_runs_if_not_said_otherwise(
+    open_door: Open, client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    door = open_door(lambda request, _: [result(request, workflow_instance_id=7)])
+    (tmp_path / "job.sh").write_text("#!/bin/sh\npwd\n")
+    monkeypatch.chdir(tmp_path)
+
+    client.submit("job.sh")
+    client.submit(tmp_path / "job.sh", submit_dir="/")
+    client.submit(WORKFLOW, {"n": 1})
+
+    submits = [request for request in door.requests if isinstance(request, Submit)]
+    assert [submit.submit_dir for submit in submits] == [str(tmp_path), "/", None]
+    folders = [decode(submit.definition).tasks[0].working_dir for submit in submits]
+    assert folders == [str(tmp_path), "/", None]
 
 
 def test_many_submits_bring_the_definition_once_and_do_not_wait_for_each_other(
@@ -113,6 +126,26 @@ def test_a_lost_answer_is_asked_for_again_with_the_same_id(open_door: Open, clie
 
     assert len({request.request_id for request in door.requests}) == 1
     assert len(door.requests) == 2
+
+
+def test_as_many_instances_come_as_are_asked_for_whatever_a_master_gives_at_a_time(
+    open_door: Open, client: Client
+) -> None:
+    def newest(request: FromClient, _copy: int) -> list[Command]:
+        assert isinstance(request, InstanceList)
+        last = min(request.before or 3_001, 3_001) - 1
+        ids = range(last, max(0, last - min(request.limit, LIST_LIMIT_MAX)), -1)
+        return [page(request, [{"workflow_instance_id": number} for number in ids])]
+
+    open_door(newest)
+
+    def ids(limit: int, before: int = 0) -> list[int]:
+        return [found["workflow_instance_id"] for found in client.instances(limit, before)]
+
+    assert ids(2_500) == list(range(3_000, 500, -1))
+    assert ids(5_000, before=2_001) == list(range(2_000, 0, -1))
+    assert ids(2) == [3_000, 2_999]
+    assert ids(0) == []
 
 
 def test_answers_to_other_requests_are_dropped(open_door: Open, client: Client) -> None:
@@ -255,134 +288,6 @@ def test_wrong_parameters_are_refused_before_anybody_is_asked(
     with pytest.raises(Usage):
         client.submit(WORKFLOW, {"m": 1})
     assert door.requests == []
-
-
-def run_of(states: list[str]) -> Script:
-    """An instance that goes through ``states``, one a watch, and then can be read."""
-    watches = 0
-
-    def answer(request: FromClient, _copy: int) -> list[Command]:
-        nonlocal watches
-        task = {"task_instance_id": 3, "name": "a", "state": states[-1], "reason": "exit_nonzero"}
-        tasks = [{**task, "outputs": {"rows": 5}}]
-        if isinstance(request, InstanceWatch):
-            state = states[min(watches, len(states) - 1)]
-            watches += 1
-            instance = {"workflow_instance_id": request.workflow_instance_id, "state": state}
-            document = {"instance": instance, "counts": {}, "tasks": tasks, "last": watches}
-            return [
-                InstanceChanged(request_id=request.request_id, page={**document, "next_node": None})
-            ]
-        assert isinstance(request, InstanceRead)
-        return [page(request, {"workflow_instance_id": 7, "state": states[-1], "tasks": tasks})]
-
-    return answer
-
-
-def test_wait_goes_on_after_the_last_event_until_the_end(open_door: Open, client: Client) -> None:
-    door = open_door(run_of(["SUBMITTED_SUCCESS", "RUNNING_EXECUTION", "SUCCESS"]))
-
-    document = client.instance(7).wait()
-
-    assert (document["state"], document["tasks"][0]["name"]) == ("SUCCESS", "a")
-    assert [type(request) for request in door.requests] == [InstanceWatch] * 3
-
-
-def test_tasks_that_do_not_fit_the_news_of_an_end_are_read_after_it(
-    open_door: Open, client: Client
-) -> None:
-    def answer(request: FromClient, _copy: int) -> list[Command]:
-        instance = {"workflow_instance_id": 7, "state": "SUCCESS"}
-        if isinstance(request, InstanceWatch):
-            news = {"instance": instance, "counts": {}, "tasks": ["a"], "next_node": 1, "last": 0}
-            return [InstanceChanged(request_id=request.request_id, page=news)]
-        assert isinstance(request, InstanceRead)
-        assert request.from_node == 1
-        return [page(request, {**instance, "tasks": ["b"]})]
-
-    open_door(answer)
-
-    assert client.instance(7).wait()["tasks"] == ["a", "b"]
-
-
-def test_wait_gives_up_at_its_time_and_says_that_the_instance_goes_on(
-    open_door: Open, client: Client
-) -> None:
-    open_door(run_of(["RUNNING_EXECUTION"]))
-
-    with pytest.raises(WaitTimeout, match=r"instance 7 has .* it goes on"):
-        client.instance(7).wait(timeout=0)
-    with pytest.raises(WaitTimeout, match="2 instances have"):
-        client.wait_many([client.instance(7), client.instance(8)], timeout=0)
-
-
-@pytest.mark.slow
-def test_a_busy_instance_is_not_watched_more_than_ten_times_a_second(
-    open_door: Open, client: Client
-) -> None:
-    door = open_door(run_of(["RUNNING_EXECUTION"]))
-
-    with pytest.raises(WaitTimeout):
-        client.instance(7).wait(timeout=1)
-
-    assert len(door.requests) < 200  # ever slower in its first second; else some thousands
-
-
-def test_many_are_waited_for_together_and_given_in_their_order(
-    open_door: Open, client: Client
-) -> None:
-    def backwards(request: FromClient, _copy: int) -> list[Command]:
-        if len(door.requests) < 3:
-            return []
-        answer = run_of(["SUCCESS"])
-        return [answer(earlier, 1)[0] for earlier in reversed(door.requests)]
-
-    door = open_door(backwards)
-    instances = [client.instance(number) for number in (7, 9, 8, 7)]
-
-    documents = client.wait_many(instances)
-
-    assert [document["workflow_instance_id"] for document in documents] == [7, 9, 8, 7]
-    assert len(door.requests) == 3
-
-
-def test_check_names_what_failed(open_door: Open, client: Client) -> None:
-    open_door(run_of(["FAILURE"]))
-
-    with pytest.raises(WorkflowFailed, match=r"7 is FAILURE: a \(exit_nonzero\)"):
-        client.instance(7).check()
-
-
-def test_outputs_are_by_task_and_name(open_door: Open, client: Client) -> None:
-    open_door(run_of(["SUCCESS"]))
-
-    assert client.instance(7).outputs == {"a": {"rows": 5}}
-
-
-def test_a_log_is_read_page_by_page(open_door: Open, client: Client) -> None:
-    log = "größer\n".encode()
-    instance_reads = run_of(["SUCCESS"])
-
-    def answer(request: FromClient, copy: int) -> list[Command]:
-        if not isinstance(request, LogRead):
-            return instance_reads(request, copy)
-        chunk = log[request.offset : request.offset + 3]
-        return [
-            LogChunk(
-                request_id=request.request_id,
-                attempt=1,
-                offset=request.offset,
-                data=chunk,
-                size=len(log),
-                complete=True,
-            )
-        ]
-
-    open_door(answer)
-
-    assert client.instance(7).logs("a") == "größer\n"
-    with pytest.raises(NotFound):
-        client.instance(7).logs("b")
 
 
 def test_requests_of_one_client_share_a_connection(open_door: Open, client: Client) -> None:
