@@ -11,7 +11,8 @@ import tomllib
 from ..workflow.findings import Findings, Path, Place
 from .document import DEPTH_MAX, INTEGER_DIGITS_MAX, Builder
 
-#: Above any definition (1 MiB) with its comments; the parser, in Python, takes a second for it.
+#: The parser, in Python, makes all of it before anything can be counted, and takes a second for so
+#: much: some 15,000 tasks. What has more was written by a program, which may write YAML or JSON.
 TEXT_CHARS_MAX = 2 * 1024 * 1024
 #: Strings and comments, an unfinished one to its line's or the text's end: what is blanked to look
 #: at the structure alone. Each alternative takes its text in one go, whatever it holds.
@@ -43,7 +44,7 @@ def read_toml(text: str, findings: Findings) -> object:
     """
     builder = Builder(findings)
     if len(text) > TEXT_CHARS_MAX:
-        message = f"a TOML file has at most {TEXT_CHARS_MAX:,} characters"
+        message = f"a TOML file has at most {TEXT_CHARS_MAX:,} characters; YAML and JSON take more"
         builder.give_up("too_large", message, None)
     bare = _OPAQUE.sub(_blank, text)
     if (line_no := _deep_line(bare)) is not None:

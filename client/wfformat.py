@@ -16,6 +16,8 @@ from ..workflow.names import NAME
 
 VERSION = "1.5"
 FILE_BYTES_MAX = 256 * 1024 * 1024  # traces name every file; the largest published have some 100 MB
+#: With the few fields of the most tasks these are the 2,000,000 values that a YAML file may have.
+EDGES_MAX = 1_000_000
 #: Shorter than this a task is a joint only; starting a process takes as long.
 SHORTEST_S = 0.001
 _NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9._-]+")
@@ -78,6 +80,9 @@ def to_document(data: bytes, source: str, scale: float) -> dict[str, Any]:
                 missing = parent if parent not in names else child
                 message = f"the trace has no task {missing!r}, which {child!r} or {parent!r} names"
                 findings.add((), "unknown_name", message)
+    if (edges := sum(map(len, parents.values()))) > EDGES_MAX:
+        message = f"tasks wait for {edges:,} others in all, at most {EDGES_MAX:,} are taken"
+        findings.add((), "too_large", message)
     if findings.count:
         raise findings.refusal()
     name = _NOT_IN_A_NAME.sub("-", _SUFFIX.sub("", trace.name)).strip("-.")[:128] or "trace"

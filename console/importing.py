@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from ..client.loading import STDIN, load_bytes
+from ..client.loading import STDIN, load_document
 from ..client.wfformat import FILE_BYTES_MAX, refuse_larger, to_document, to_yaml
 from ..protocol.errors import NotAllowed, NotFound, Usage
 from . import pages
@@ -40,9 +40,10 @@ def wfformat(file: str, scale: float, output: str | None, as_json: bool) -> None
     Example: stenella import wfformat montage.json --scale 0.01 -o montage.yaml
     """
     data = _read(file)
-    document = to_document(data, "<stdin>" if file == STDIN else file, scale)
+    source = "<stdin>" if file == STDIN else file
+    document = to_document(data, source, scale)
+    load_document(document, source)  # a circle, or a size that no workflow may have
     text = to_yaml(document)
-    load_bytes(text.encode(), f"{file}.yaml")  # a circle, or a size that no workflow may have
     if output is None:
         if as_json:
             pages.emit(document)

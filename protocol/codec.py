@@ -18,7 +18,7 @@ VERSION = 1
 FRAME_BYTES_MAX = 8 * 1024 * 1024
 #: Frame overhead: version, cluster, sender, boot and the list's head.
 HEADER_BYTES_MAX = 1024
-#: One command. The largest are a definition (1 MiB) and the page of a large instance.
+#: One command. The largest is the page of a large instance: 4 MiB and one task more.
 COMMAND_BYTES_MAX = FRAME_BYTES_MAX - HEADER_BYTES_MAX
 
 #: In a frame that holds a bad one: taking them one by one costs 2 µs and 200 B each.

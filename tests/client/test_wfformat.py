@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from stenella.client import wfformat
 from stenella.client.loading import load_bytes
 from stenella.client.wfformat import to_document, to_yaml
 from stenella.protocol.errors import DefinitionRefused
@@ -46,6 +47,18 @@ def test_ids_become_names_and_none_are_alike_without_regard_to_case() -> None:
     assert tasks.keys() >= {"add-images", "Shrink", "shrink.2"}
     assert tasks["Shrink"].depends_on == ("add-images",)
     assert set(tasks["shrink.2"].depends_on) == {"Shrink", "fit"}
+
+
+def test_more_dependencies_than_a_file_may_have_are_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(wfformat, "EDGES_MAX", 1)
+    few = trace(tasks=[{"id": "a"}, {"id": "b", "parents": ["a"]}])
+    many = trace(tasks=[{"id": "a"}, {"id": "b"}, {"id": "c", "parents": ["a", "b"]}])
+
+    assert len(to_document(few, "t", 1)["tasks"]) == 2
+    with pytest.raises(DefinitionRefused, match="wait for 2 others in all, at most 1 are taken"):
+        to_document(many, "t", 1)
 
 
 def test_a_trace_that_gives_one_direction_only_is_read() -> None:

@@ -1,5 +1,6 @@
 """``import wfformat``: a trace becomes a file that can be run."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -40,3 +41,18 @@ def test_what_cannot_be_imported_says_why(call: Call, tmp_path: Path, line: str,
 
     assert (outcome.code, outcome.out) == (code, "")
     assert "Traceback" not in outcome.err
+
+
+def test_what_a_trace_may_not_be_is_told_of_the_trace(call: Call, tmp_path: Path) -> None:
+    tasks = [{"id": "a", "parents": ["b"]}, {"id": "b", "parents": ["a"]}]
+    trace = {"name": "w", "schemaVersion": "1.5", "workflow": {"specification": {"tasks": tasks}}}
+    (tmp_path / "cyc.json").write_text(json.dumps(trace))
+
+    told = call("import", "wfformat", tmp_path / "cyc.json").err
+    [problem] = call("import", "wfformat", tmp_path / "cyc.json", "--json").document["error"][
+        "problems"
+    ]
+
+    assert f"{tmp_path}/cyc.json: tasks wait for each other in a circle" in told
+    assert (problem["rule"], problem["file"]) == ("cycle", str(tmp_path / "cyc.json"))
+    assert problem["line"] is None
