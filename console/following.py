@@ -3,8 +3,11 @@
 from collections.abc import Collection
 from typing import Any
 
+import click
+
 from ..client.reads import Reads
 from ..home.layout import Home
+from ..protocol.errors import RefusedInState
 from .log_file import LogFile, open_log, pieces, tail_offset
 from .log_output import Output
 from .progress import FINAL
@@ -43,9 +46,14 @@ class Follower:
         self._followed: dict[tuple[int, int], Followed] = {}  # by task instance and attempt
         self._newest: dict[int, int] = {}  # task instance → highest attempt taken up
         self._is_catching_up = True  # with what was there before us
+        self._away: dict[str, None] = {}  # what was said of workers that are away now
+        self._is_whole = True
 
-    def follow(self, workflow_instance_id: int, names: Collection[str]) -> None:
-        """Until the instance has ended, or the one task in ``names``, or its attempt."""
+    def follow(self, workflow_instance_id: int, names: Collection[str]) -> bool:
+        """Until the instance has ended, or the one task in ``names``, or its attempt.
+
+        Tells whether each last attempt was read to its end: not where its worker is away then.
+        """
         for page in self._client.changes(workflow_instance_id, None, POLL_S):
             tasks = [task for task in page["tasks"] if task["name"] in names]
             for task in tasks:
@@ -60,6 +68,7 @@ class Follower:
                 self._take_up(task)
         self._read(workflow_instance_id)
         self._output.end()
+        return self._is_whole
 
     def _has_ended(self, task: Document) -> bool:
         later = self._attempt is not None and task["attempt"] > self._attempt
@@ -86,15 +95,30 @@ class Follower:
                 followed.task = task
 
     def _read(self, workflow_instance_id: int) -> None:
+        away: dict[str, None] = {}
         for key, followed in list(self._followed.items()):
-            if followed.log is None:
-                client = self._client if followed.task["worker"] is not None else None
-                followed.log = open_log(self._home, client, workflow_instance_id, *key)
-                if followed.log is not None and followed.tail is not None:
-                    followed.offset = tail_offset(followed.log, followed.tail)
-            if followed.log is not None:
-                for behind, chunk in pieces(followed.log, followed.offset):
-                    followed.offset = behind
-                    self._output.write(followed.task, followed.attempt, chunk)
+            try:
+                self._read_on(workflow_instance_id, followed)
+            except RefusedInState as error:  # its worker may come back: that is waited for
+                away[error.message] = None
+                if followed.is_over and followed.attempt == self._newest[key[0]]:
+                    self._is_whole = False
             if followed.is_over:
                 del self._followed[key]
+        for text in away:
+            if text not in self._away:
+                click.echo(text, err=True)
+        self._away = away
+
+    def _read_on(self, workflow_instance_id: int, followed: Followed) -> None:
+        if followed.log is None:
+            task, attempt = followed.task, followed.attempt
+            log = open_log(self._home, self._client, workflow_instance_id, task, attempt)
+            if log is None:
+                return
+            if followed.tail is not None:
+                followed.offset = tail_offset(log, followed.tail)
+            followed.log = log
+        for behind, chunk in pieces(followed.log, followed.offset):
+            followed.offset = behind
+            self._output.write(followed.task, followed.attempt, chunk)

@@ -177,10 +177,17 @@ class StoredHistory:
         return self._queries.dead_letters(limit, number)
 
     def log_end(self, task_instance_id: int, attempt: int, bytes_max: int) -> tuple[bytes, bool]:
-        """Of a log that is not in this home: what came with the result."""
+        """Of a log that is not in this home: what came with the result. Raises `RefusedInState`
+        where nothing did.
+        """
         place = self._queries.log_place(task_instance_id, attempt)
         if place is None:
             raise no_task_instance(task_instance_id)
+        if not place["words"]:
+            raise RefusedInState(
+                f"the log is not in this home, and no cluster is up to ask {place['worker']} for "
+                "it: `stenella up --detach` starts one"
+            )
         return place["words"].encode()[-bytes_max:], False
 
     def definition(self, workflow: str, workflow_instance_id: int) -> Document:

@@ -5,12 +5,12 @@ Going by the file costs nobody a turn; a worker elsewhere is asked through the m
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from ..client.reads import Reads
 from ..home.layout import Home
 from ..home.logs import CHUNK_BYTES, Page, gap_line, read_page
-from ..protocol.errors import NotAllowed, NotFound, RefusedInState
+from ..protocol.errors import NotAllowed, NotFound
 from .history import find_log
 
 #: What is looked at for the beginning of the last lines, from the end backwards.
@@ -64,19 +64,23 @@ def open_log(
     home: Home | None,
     client: Reads | None,
     workflow_instance_id: int,
-    task_instance_id: int,
+    task: dict[str, Any],
     attempt: int,
 ) -> LogFile | None:
-    """None: it is neither in this home nor, if ``client`` may be asked, anywhere else."""
-    path = find_log(home, workflow_instance_id, task_instance_id, attempt)
+    """None: it is neither in this home nor, if ``client`` may be asked, anywhere else.
+
+    Raises `RefusedInState` where it may be and cannot be had: its worker is away.
+    """
+    path = find_log(home, workflow_instance_id, task["task_instance_id"], attempt)
     if path is not None:
         return LocalLog(path)
-    if client is None:
+    was_placed = task["worker"] is not None or attempt < task["attempt"]
+    if client is None or not was_placed:
         return None
-    remote = RemoteLog(client, task_instance_id, attempt)
+    remote = RemoteLog(client, task["task_instance_id"], attempt)
     try:
         remote.size()
-    except (NotFound, RefusedInState):  # not begun; its worker is away
+    except NotFound:  # not begun, or removed, and no words of it are left
         return None
     return remote
 

@@ -628,8 +628,7 @@ class Gateway:
                 case InstanceWatch() if opened.stale and not opened.querying:
                     self._ask_changes(opened, ctx)
                 case LogRead() if over:
-                    text = "the worker that has the log does not answer; it may come back"
-                    self._say_last_words(opened, 6, "worker_away", text, ctx)
+                    self._say_last_words(opened, *_away(opened.worker, "does not answer"), ctx)
                 case InstanceWatch() | LogRead():
                     self._arm(opened, ctx)
 
@@ -649,8 +648,7 @@ class Gateway:
             return
         if isinstance(opened.request, LogRead):
             if relayed.count == 0:
-                text = "the worker that has the log is not connected; it may come back"
-                self._say_last_words(opened, 6, "worker_away", text, ctx)
+                self._say_last_words(opened, *_away(opened.worker, "is not connected"), ctx)
             return
         opened.awaited = relayed.count
         if relayed.count == 0:
@@ -778,6 +776,12 @@ def _stall(ctx: Context) -> str:
     """Since when nothing can be written, and why."""
     why = f" ({ctx.stalled_why})" if ctx.stalled_why else ""
     return f"the master could not write to its disk for {ctx.stalled_ms / 1000:.1f} s{why}"
+
+
+def _away(worker: str, what: str) -> tuple[int, str, str]:
+    """The refusal of a log whose worker cannot be asked."""
+    text = f"the log is on {worker}, which {what}; it may come back: see `stenella worker ls`"
+    return 6, "worker_away", text
 
 
 def _not_found(request: Any) -> str:

@@ -2,7 +2,7 @@
 
 from typing import assert_never
 
-from ...protocol.commands import LogChunk, LogRead
+from ...protocol.commands import LogChunk, LogRead, Refused
 from ..base import Boot, Context, LogPage, ReadLog
 
 #: A page on the wire; well below the frame limit, above a screenful.
@@ -36,20 +36,28 @@ class LogReader:
                 ctx.perform(ReadLog(message, name, message.offset, limit))
             case LogPage():
                 self.reading -= 1
-                request: LogRead = message.token
-                ctx.send(
-                    self.master,
-                    LogChunk(
-                        request_id=request.request_id,
-                        attempt=request.attempt,
-                        offset=message.offset,
-                        data=message.data,
-                        size=message.size,
-                        complete=False,
-                    ),
-                )
+                ctx.send(self.master, _answer(message.token, message))
             case _:
                 assert_never(message)
+
+
+def _answer(request: LogRead, page: LogPage) -> LogChunk | Refused:
+    """An empty log and none at all are not the same: for the second there may be last words."""
+    if not page.exists:
+        return Refused(
+            request_id=request.request_id,
+            exit_code=3,
+            code="not_found",
+            message="its worker has no log of this attempt: none yet, or it was removed",
+        )
+    return LogChunk(
+        request_id=request.request_id,
+        attempt=request.attempt,
+        offset=page.offset,
+        data=page.data,
+        size=page.size,
+        complete=False,
+    )
 
 
 def log_name(workflow_instance_id: int, task_instance_id: int, attempt: int) -> str:

@@ -317,13 +317,18 @@ def test_a_page_of_a_log_is_complete_when_the_attempt_has_ended(live: bool) -> N
     assert asked == [("send", CLIENT, LogChunk(**chunk, complete=not live))]
 
 
-def test_a_log_whose_worker_is_away_is_refused() -> None:
+def test_a_log_whose_worker_is_away_is_refused_naming_it() -> None:
     ctx = Recorder()
+    place = Queried("log_place", "r", PLACE)
 
-    assert refusals(ctx.give(gateway(ctx, LOG), Relayed("r", 0))) == [(CLIENT, 6, "worker_away")]
-    made = gateway(ctx, LOG, Relayed("r", 1))
+    away = ctx.give(gateway(ctx, LOG, place), Relayed("r", 0))
+    made = gateway(ctx, LOG, place, Relayed("r", 1))
     ctx.wait(LOG_WAIT_MS)
-    assert refusals(ctx.give(made, Timer("waiting"))) == [(CLIENT, 6, "worker_away")]
+    silent = ctx.give(made, Timer("waiting"))
+
+    assert refusals(away) == refusals(silent) == [(CLIENT, 6, "worker_away")]
+    assert "the log is on w1, which is not connected" in away[0][-1].message
+    assert "the log is on w1, which does not answer" in silent[0][-1].message
 
 
 def test_what_came_with_the_result_stands_for_a_log_that_cannot_be_had() -> None:

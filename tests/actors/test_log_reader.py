@@ -4,7 +4,7 @@ import pytest
 
 from stenella.actors.base import LogPage, ReadLog
 from stenella.actors.worker.log_reader import PAGE_BYTES_MAX, LogReader
-from stenella.protocol.commands import LogChunk, LogRead
+from stenella.protocol.commands import LogChunk, LogRead, Refused
 
 from .builders import MASTER
 from .recorder import Recorder, of
@@ -46,4 +46,15 @@ def test_a_page_goes_to_the_master_with_its_place() -> None:
 
     chunk = LogChunk(request_id="r", attempt=2, offset=5, data=b"rest", size=9, complete=False)
     assert asked == [("send", MASTER, chunk)]
+    assert reader.held() == 0
+
+
+def test_a_log_that_is_not_there_is_refused_and_not_an_empty_one() -> None:
+    ctx, reader = Recorder(), LogReader(MASTER)
+    ctx.give(reader, ask())
+
+    [(_, _, refusal)] = ctx.give(reader, LogPage(ask(), b"", 0, False, 0))
+
+    assert isinstance(refusal, Refused)
+    assert (refusal.request_id, refusal.exit_code, refusal.code) == ("r", 3, "not_found")
     assert reader.held() == 0

@@ -15,7 +15,7 @@ from ..storage.rows import WALL_MS, batch, earlier_attempt, event, instance, tas
 from .conftest import Call
 
 ENDED = {"start_time": WALL_MS, "end_time": WALL_MS + 1_500, "worker": "worker-1"}
-NO_SUCH = 3
+NO_SUCH, REFUSED = 3, 6
 
 
 @pytest.fixture
@@ -163,6 +163,33 @@ def test_a_log_that_is_not_there_is_not_found(line: str, call: Call, history: Ho
     outcome = call(*line.split())
 
     assert (outcome.code, outcome.out) == (NO_SUCH, "")
+
+
+def test_a_log_on_a_worker_elsewhere_is_not_taken_for_empty_without_a_cluster(
+    call: Call, home: Home
+) -> None:
+    journal = Journal.open(home.database)
+    journal.start(boot="b", pid=1, wall_ms=WALL_MS, new_cluster="c")
+    running = {"state": TaskState.RUNNING_EXECUTION, "worker": "far", "start_time": WALL_MS}
+    rows = [
+        version(),
+        instance(),
+        task(1, attempt=2, **running),
+        earlier_attempt(1, worker="far", tail="no such file"),
+        task(2, state=TaskState.SUCCESS, type="noop", **ENDED),
+    ]
+    journal.commit(batch(1, *rows))
+    journal.close()
+
+    now, before = call("logs", "1/a"), call("logs", "1/a", "--attempt", 1)
+    of_all = call("logs", 1, "--json")
+
+    assert (now.code, now.out) == (REFUSED, "")
+    assert "no cluster is up to ask far" in now.err
+    assert before.code == 0
+    assert "no such file" in before.out
+    assert of_all.code == REFUSED
+    assert [row["text"] for row in of_all.document] == [None, ""]
 
 
 @pytest.mark.parametrize("line", ["logs 1 --attempt 1", "logs 1 -f --attempt 1"])

@@ -170,6 +170,10 @@ def test_a_log_is_read_from_elsewhere_and_its_end_when_its_worker_is_away(
 
     logs = there.said("logs", f"{number}/t")
     end = there.said("wait", number)
+    [log] = elsewhere.root.glob("workers/*/logs/*/*.log")
+    log.rename(log.with_suffix(".kept"))
+    removed = there.said("logs", f"{number}/t")
+    log.with_suffix(".kept").rename(log)
     worker.terminate()
     worker.communicate()
     until(lambda: "out of reach" in there.said("logs", f"{number}/t"), "its worker is away", 6.0)
@@ -178,6 +182,8 @@ def test_a_log_is_read_from_elsewhere_and_its_end_when_its_worker_is_away(
     down = home.run("logs", f"{number}/t")
 
     assert logs == "hello there\n"
+    assert "hello there" in removed
+    assert "out of reach" in removed
     assert "│ hello there" in end
     assert "│ hello there" in away
     assert "out of reach" in down

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from .home import LiveHome, until
-from .test_elsewhere import Elsewhere, joined, workers
+from .test_elsewhere import Elsewhere, joined, said_more, workers
 from .test_life import WAIT_FOR_GATE
 
 pytestmark = [pytest.mark.live, pytest.mark.slow]
@@ -118,6 +118,36 @@ def test_a_worker_that_is_back_in_time_goes_on_as_if_nothing_had_happened(
     done = home.json("wait", number)["tasks"][0]
 
     assert (done["state"], done["attempt"], done["pid"]) == ("SUCCESS", 1, task["pid"])
+
+
+@PATIENT
+def test_a_log_on_a_worker_that_is_not_heard_is_told_so_and_read_when_it_is_back(
+    home: LiveHome, far: Elsewhere
+) -> None:
+    tasks = home.noting(1, "echo begun\n" + WAIT_FOR_GATE.format(gate=home.folder / "gate"))
+    number = str(home.json("submit", home.definition("w", tasks))["workflow_instance_id"])
+    address = f"{number}/t0000"
+    until(lambda: shown(home, number)["pid"], "it runs")
+    heard = home.run("logs", address)
+
+    far.started[0].send_signal(signal.SIGSTOP)
+    until(lambda: workers(home)["far"]["state"] == "late", "it is missed")
+    error = home.json("logs", address, code=6)["error"]
+    [row] = home.json("logs", number, code=6)
+    [cause] = home.json("explain", address)["causes"]
+    follower = home.start("logs", address, "-f")
+    until(lambda: "the log is on far" in said_more(follower), "who follows is told")
+    far.started[0].send_signal(signal.SIGCONT)
+    (home.folder / "gate").touch()
+    read_on = follower.communicate(timeout=60)[0]
+
+    assert heard == "begun\n"
+    assert error["code"] == "worker_away"
+    assert "the log is on far, which is not connected; it may come back" in error["message"]
+    assert row["text"] is None
+    assert cause["cause"] == "worker_silent"
+    assert "far is not heard" in cause["sentence"]
+    assert (follower.returncode, read_on) == (0, "begun\n")
 
 
 def test_what_is_to_be_kept_goes_on_out_of_reach_and_its_result_counts(
