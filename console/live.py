@@ -33,6 +33,8 @@ SILENCE_S = 3.0  # three ticks without an answer: the master is away, and one sh
 LINE_S = 1.0  # between two looks at the log of a task
 BAR_WIDTH = 40
 STAGE_BAR_WIDTH = 20
+#: What has a message in these states waits, or its worker or its processes are out of reach.
+HELD_UP = (TaskState.SUBMITTED_SUCCESS.name, TaskState.RUNNING_EXECUTION.name)
 NARROW = 60  # columns below which the last lines of logs are left out
 
 
@@ -48,6 +50,7 @@ class LiveView:
         self._lock = threading.Lock()
         self._status = "starting"
         self._heard_at = time.monotonic()
+        self._warning = ""
         self._lines: dict[tuple[int, int], tuple[float, str]] = {}  # (task, attempt) → at, line
         self._rows: list[str] = []  # running tasks of a large workflow, each in its place
         self._home = logs_home()
@@ -80,6 +83,9 @@ class LiveView:
         with self._lock:
             self._progress.take(page)
 
+    def warn(self, text: str) -> None:
+        self._warning = text
+
     # --- painting -------------------------------------------------------------------------------
 
     def _paint(self) -> RenderableType:
@@ -101,6 +107,8 @@ class LiveView:
             parts.append(self._small(progress, names))
         else:
             parts += self._large(progress)
+        if self._warning:
+            parts.append(Text(self._warning, style="yellow"))
         silent_s = time.monotonic() - self._heard_at
         if silent_s > SILENCE_S:
             note = f"no word from the master for {span(silent_s)}; tasks go on, waiting for it"
@@ -181,8 +189,8 @@ class LiveView:
         if task is not None and (task["attempt"] or 0) > 1:
             words.append(f"attempt {task['attempt']}  ", style="yellow")
         if task is not None and self._console.width >= NARROW:
-            waits = state == TaskState.SUBMITTED_SUCCESS.name and task["message"]  # says why
-            said = task["message"] if waits or state in FINAL else self._last_line(task)
+            holds_up = state in HELD_UP and task["message"]  # says why
+            said = task["message"] if holds_up or state in FINAL else self._last_line(task)
             words.append(printable(said or "").strip(), style="dim")
         return (
             Text(printable(name), no_wrap=True, overflow="ellipsis"),

@@ -6,19 +6,24 @@ A view is a context: it takes the terminal when it begins and leaves it clean wh
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Protocol, Self
 
 import click
 
 from ..client.plan import Shape
-from ..client.reads import Reads
+from ..client.reads import Reads, is_final
+from ..protocol.errors import RefusedInState
 from ..protocol.states import TASK_FINAL
 from . import pages
 from .progress import FAILED, Progress, count_line
 from .text import printable
 
 TICK_S = 1.0  # longest poll: what has no change to wake it (elapsed times, silence) is this old
+LOOK_S = 10.0  # between two looks for workers that are away: watches are not answered for that
+#: Causes of `explain` that only a worker ends which is not heard.
+AWAY = ("worker_silent", "unreachable")
 #: Between two lines of the plain view: (as long as it has run for less than, that pause). Who reads
 #: a log of a build wants to see life at first and not ten thousand lines in the end.
 PAUSES_S = ((10.0, 1.0), (120.0, 10.0), (float("inf"), 60.0))
@@ -47,6 +52,9 @@ class View(Protocol):
     def show(self, page: dict[str, Any]) -> None:
         """The answer to a watch."""
 
+    def warn(self, text: str) -> None:
+        """What holds it up now; empty: nothing any more."""
+
 
 def make_view(shape: Shape | None = None) -> View:
     """The view for where stderr goes; ``shape``: of the workflow, if known."""
@@ -65,9 +73,28 @@ def watch_until_end(
     Raises `WaitTimeout` after ``timeout_s``; the instance goes on.
     """
     counts = not view.draws_tasks
+    look_at, warning = time.monotonic() + LOOK_S, ""
     for page in client.changes(workflow_instance_id, timeout_s, TICK_S, counts=counts):
         view.show(page)
+        is_over = page["instance"] is not None and is_final(page["instance"])
+        if not is_over and time.monotonic() >= look_at:
+            before, warning = warning, _away(client, workflow_instance_id)
+            if warning != before:
+                view.warn(warning)
+            look_at = time.monotonic() + LOOK_S
     return client.show(workflow_instance_id)
+
+
+def _away(client: Reads, workflow_instance_id: int) -> str:
+    """A sentence where a worker that is away has tasks of it; else nothing."""
+    with suppress(RefusedInState):  # the master has other things to do
+        causes = client.explain(workflow_instance_id)["causes"]
+        if any(cause["cause"] in AWAY for cause in causes):
+            return (
+                "a worker that has tasks of it is not heard: "
+                f"`stenella explain {workflow_instance_id}` says what becomes of them"
+            )
+    return ""
 
 
 class PlainView:
@@ -113,6 +140,10 @@ class PlainView:
             click.echo(line, err=True)
             self._said, self._said_at = line, now
 
+    def warn(self, text: str) -> None:
+        if text:
+            click.echo(text, err=True)
+
     def _tell_failure(self, task: dict[str, Any]) -> None:
         name = task["name"]
         if name not in self._failures and len(self._failures) < FAILURES_TOLD_MAX:
@@ -144,3 +175,7 @@ class JsonView:
         if page["instance"] is not None:
             changed = {**page["instance"], "counts": page["counts"], "tasks": page["tasks"]}
             pages.emit(changed)
+
+    def warn(self, text: str) -> None:
+        if text:
+            click.echo(text, err=True)

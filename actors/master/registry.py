@@ -353,13 +353,14 @@ class Registry:
         if not known.late:
             cause.next = cause.next or "it says that it runs"
             return
+        cause.cause = "worker_silent"
         cause.sentence += f"; {known.row.id} is not heard"
         left_ms = self._last_heard_ms(known) + self.terms.patience_ms - ctx.now_ms
         if self.terms.sees(known.row) and not known.warden_gone:
             cause.next = "its warden guards it; the worker is expected back"
         else:
             cause.until = ctx.wall_ms + max(0, left_ms)
-            cause.next = "the worker is declared dead then, and it is handed over"
+            cause.next = "the worker is dead then; the task is run elsewhere, or kept"
 
     # --- what people want -----------------------------------------------------------------------
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from stenella.actors.backoff import REPEAT_MS
-from stenella.actors.base import Boot, Timer
+from stenella.actors.base import Boot, PeerLost, Timer
 from stenella.actors.master.cause import Cause
 from stenella.actors.master.messages import (
     Explain,
@@ -19,7 +19,7 @@ from stenella.actors.master.sweeper import ROWS_MAX, SLICE, NextSlice, Sweeper
 from stenella.protocol.rows import TaskInstanceRow
 from stenella.protocol.states import TaskState
 
-from .builders import ready, request, task_row, worker_up
+from .builders import PEER, ready, request, task_row, worker_up
 from .persisters import persister
 from .recorder import WALL_MS, Recorder, told
 from .registries import registry, welcomed
@@ -87,6 +87,19 @@ def test_what_runs_names_its_worker_which_the_registry_must_know() -> None:
 
     assert done == Explained("r", [cause], None, False)
     assert (cause.owner, cause.sentence) == ("worker w1", "runs on w1 (host h1, process 7)")
+
+
+def test_what_a_worker_has_that_is_not_heard_says_so_and_what_becomes_of_it() -> None:
+    ctx = Recorder()
+    made = welcomed(ctx)
+    ctx.give(made, PeerLost(PEER))
+    cause = Cause(worker="w1", cause="running", sentence="runs on w1", next="its end")
+
+    ctx.give(made, Explain("gateway", "r", [cause]))
+
+    assert (cause.owner, cause.cause) == ("worker w1", "worker_silent")
+    assert cause.sentence == "runs on w1; w1 is not heard"
+    assert cause.next == "the worker is dead then; the task is run elsewhere, or kept"
 
 
 def test_a_request_without_an_answer_is_the_dispatchers_who_repeats_it() -> None:

@@ -8,6 +8,7 @@ from stenella.home.layout import Home
 from stenella.protocol.commands import (
     Command,
     DefinitionRead,
+    ExplainRead,
     FromClient,
     InstanceChanged,
     InstanceRead,
@@ -69,6 +70,7 @@ class Cluster:
         self.stopped = False
         self.submits: list[Submit] = []
         self.killed: list[str] = []
+        self.causes: list[dict[str, Any]] = []
 
     def answer(self, request: FromClient, _copy: int) -> list[Command]:
         match request:
@@ -88,6 +90,8 @@ class Cluster:
                 return [InstanceChanged(request_id=request.request_id, page=self.changes())]
             case DefinitionRead():
                 return [page(request, DEFINITION)]
+            case ExplainRead():
+                return [page(request, {"causes": self.causes})]
             case InstanceRead():
                 return [page(request, {**self.instance(), "tasks": self.tasks()})]
             case _:

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from stenella.console import views
 from stenella.home.layout import Home
 from stenella.workflow.definition import decode
 
@@ -88,6 +89,19 @@ def test_a_run_for_programs_prints_one_document(call: Call, play: Any, file: Pat
     (submit,) = cluster.submits
     assert submit.params == {"day": "1"}
     assert submit.submit_dir == os.getcwd()
+
+
+@pytest.mark.parametrize("more", [[], ["--json"]])
+def test_who_waits_is_told_once_that_a_worker_is_away(
+    call: Call, play: Any, monkeypatch: pytest.MonkeyPatch, more: list[str]
+) -> None:
+    monkeypatch.setattr(views, "LOOK_S", 0.0)
+    play("SUCCESS").causes = [{"cause": "running"}, {"cause": "worker_silent"}]
+
+    outcome = call("wait", 7, *more)
+
+    assert outcome.code == 0
+    assert outcome.err.count("not heard: `stenella explain 7` says what becomes of them") == 1
 
 
 def test_a_submit_prints_the_number_and_does_not_wait(call: Call, play: Any, file: Path) -> None:

@@ -156,6 +156,19 @@ def test_the_masters_silence_is_told(home: Home) -> None:
     assert "no word from the master for 1 min" in screen.lines()[-1]
 
 
+def test_a_worker_that_is_away_is_told_until_it_is_back(home: Home) -> None:
+    tasks = (Task("load", type="noop"),)
+    screen = Screen(Shape(Definition("w", tasks)), 120)
+    message = "worker far unreachable since 05:00:00 UTC, kept"
+    screen.view.show(answer([row(1, "load", "RUNNING_EXECUTION", message=message)]))
+    screen.view.warn("a worker is not heard")
+
+    assert message in screen.lines()[2]
+    assert screen.lines()[-1] == "a worker is not heard"
+    screen.view.warn("")
+    assert len(screen.lines()) == 3
+
+
 def test_without_a_terminal_lines_are_few_and_failures_told_at_once(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
