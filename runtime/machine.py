@@ -15,10 +15,13 @@ def here() -> str:
 
 
 def start_ticks(pid: int) -> int | None:
-    """When the process started, which with its pid names it for good; None: there is none."""
+    """When the process started, which with its pid names it for good; None: there is none of ours.
+
+    Somebody else's, under a number that was used again, may be hidden (proc(5), hidepid).
+    """
     try:
         stat = Path(f"/proc/{pid}/stat").read_bytes()
-    except (FileNotFoundError, ProcessLookupError):
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
         return None
     return int(stat[stat.rindex(b")") + 2 :].split()[19])  # proc(5): field 22
 

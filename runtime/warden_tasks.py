@@ -3,7 +3,8 @@
 Used by `warden_main.py` only and under its rules: the standard library, one thread, no fork. What
 is found in /proc may be gone a moment later, and whatever is not the warden's own child may even be
 another process under the same number: pids are compared with their start before they are killed.
-What cannot be read because no file or memory is left just now (`PASSING`) is never taken for gone.
+What cannot be read because no file or memory is left just now (`PASSING`) is never taken for gone,
+nor is a child that /proc hides (proc(5), hidepid: a task's setuid program).
 """
 
 import errno
@@ -47,6 +48,20 @@ class Look:
         self.has_environ = int(fields[48]) != 0  # its end; 0 in the middle of exec and of exit
         self.marker: bytes | None = None  # once it was asked for, and could be told
         self.environ_is_empty = fields[47] == fields[48]
+
+    @classmethod
+    def at_child(cls, child: int) -> "Look":
+        """An own one, not reaped yet; if /proc hides it, as its parent sees it by other means."""
+        try:
+            return cls(child)
+        except OSError as error:
+            if error.errno in PASSING:
+                raise
+        look = cls.__new__(cls)
+        look.alive = os.waitid(os.P_PID, child, LOOK) is None
+        look.parent, look.group, look.session = os.getpid(), os.getpgid(child), os.getsid(child)
+        look.of_kernel, look.start_ticks, look.marker = False, 0, b""
+        return look
 
     def marked(self, pid: int) -> bytes | None:
         """As `marker_of`; read once for all sweeps that share this look."""
@@ -199,13 +214,11 @@ class Tasks:
             os.waitid(os.P_ALL, 0, LOOK)
         except ChildProcessError:
             return False  # no child at all
-        try:
-            with open(f"/proc/self/task/{os.getpid()}/children", "rb") as file:
-                children = [int(child) for child in file.read().split()]
-        except FileNotFoundError:  # a kernel built without it
+        own = children()
+        if own is None:
             me = os.getpid()
-            children = [child for child, look in self._table().items() if look.parent == me]
-        return any(child not in self.mains for child in children)
+            own = [child for child, look in self._table().items() if look.parent == me]
+        return any(child not in self.mains for child in own)
 
     def _attribute(self, sweep: Fields, table: dict[int, Look]) -> tuple[list[int], list[int]]:
         """The processes that are the attempt's, and those that cannot be told at this moment.
@@ -251,6 +264,9 @@ class Tasks:
                         continue  # it has gone meanwhile
                     if not look.of_kernel:
                         table[int(name)] = look
+            for child in children() or ():
+                if child not in table:
+                    table[child] = Look.at_child(child)
             self.table = table
         return self.table
 
@@ -262,6 +278,15 @@ def entities() -> int:
     """Processes and threads of the machine (proc_loadavg(5)): one cheap read; 0: cannot be read."""
     fields = read("/proc/loadavg").split()
     return int(fields[3].partition(b"/")[2]) if fields else 0
+
+
+def children() -> list[int] | None:
+    """The warden's own, until it reaps them; None: a kernel built without this."""
+    try:
+        with open(f"/proc/self/task/{os.getpid()}/children", "rb") as file:
+            return [int(child) for child in file.read().split()]
+    except FileNotFoundError:
+        return None
 
 
 def boottime_ns() -> int:
@@ -280,10 +305,8 @@ def start_ticks(pid: int, before_ns: int, after_ns: int) -> int:
         return tick
     try:
         return Look(pid).start_ticks
-    except OSError as error:
-        if error.errno in PASSING:
-            return 0
-        raise
+    except OSError:  # it is there, and may be hidden (hidepid) once it has become somebody else
+        return 0
 
 
 def found(program: str, search_path: str) -> str:
@@ -353,11 +376,14 @@ def with_descendants(ours: list[int], table: dict[int, Look]) -> list[int]:
 def kill(pid: int, seen: Look) -> bool:
     """KILL to that very process, not to another under its number; False if it is dead already."""
     try:
-        if not seen.alive or Look(pid).start_ticks != seen.start_ticks:
+        own = seen.parent == os.getpid()  # then the number is its own until it is reaped
+        if not seen.alive or not (own or Look(pid).start_ticks == seen.start_ticks):
             return False
         os.kill(pid, signal.SIGKILL)
+    except PermissionError:
+        return True  # it lives; the next pass says more
     except OSError as error:
-        return error.errno in (errno.EPERM, *PASSING)  # it lives; the next pass says more
+        return error.errno in PASSING
     return True
 
 
