@@ -228,9 +228,13 @@ class Collect(Effect, frozen=True):
 
 
 class Discard(Effect, frozen=True):
-    """Remove the attempt's working folder; its log stays."""
+    """Remove the attempt's working folder; its log stays.
+
+    ``brief``: its process, if any, lived so short that another attempt may get the folder instead.
+    """
 
     dispatch_id: int
+    brief: bool = False
 
 
 class ReadLog(Effect, frozen=True):

@@ -70,11 +70,11 @@ class AttemptFiles:
                 self._work.post(self._collect, effect, self._collected)
             case ReadLog():
                 self._work.post(self._read_log, effect, self._log_read)
-            case Discard(dispatch_id):
-                if dispatch_id in self._preparing:
-                    self._preparing[dispatch_id] = True  # `_prepared` comes back here
+            case Discard():
+                if effect.dispatch_id in self._preparing:
+                    self._preparing[effect.dispatch_id] = True  # `_prepared` comes back here
                 else:
-                    self._removals.post(self._discard, dispatch_id)
+                    self._removals.post(self._discard, effect)
 
     def clear_away(self, known: Names[int]) -> None:
         """Remove what former lives left of attempts that the journal does not know (``known``)."""
@@ -105,7 +105,7 @@ class AttemptFiles:
 
     def _prepared(self, request: TaskExecuteRequest, launch: Any) -> None:
         if self._preparing.pop(request.dispatch_id):
-            self._removals.post(self._discard, request.dispatch_id)
+            self._removals.post(self._discard, Discard(request.dispatch_id))
         problem = ""
         if isinstance(launch, Exception):
             launch, problem = None, _sentence(launch)
@@ -173,11 +173,11 @@ class AttemptFiles:
     def _outside(self, dispatch_id: int) -> str:
         return f"{run_as_account.FOLDERS}/{self._marks}.{dispatch_id}"
 
-    def _discard(self, dispatch_id: int) -> None:
+    def _discard(self, effect: Discard) -> None:
         """Nobody needs the attempt's folder any more."""
-        folder = self._folder(dispatch_id)
-        if folder == self.folders.path(dispatch_id):
-            self.folders.clear(dispatch_id)
+        folder = self._folder(effect.dispatch_id)
+        if folder == self.folders.path(effect.dispatch_id):
+            self.folders.clear(effect.dispatch_id, brief=effect.brief)
         else:
             remove(folder)
 

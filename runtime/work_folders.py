@@ -3,15 +3,17 @@
 To make and to remove folder and file are the dearest calls of a short task: measured 150 µs each to
 make them where as many are removed (ext4 looks at each inode that became free lately), and up to
 0.7 ms to remove a folder where free blocks are told to the disk at once (mount option discard). So
-a folder that an attempt left as it got it goes to a later one.
+a folder that an attempt left as it got it goes to a later one, if the attempt was brief.
 
-`make` and `clear` are for file threads, two of which may be in them at the same time.
+`make` and `clear` are for file threads, several of which may be in them at the same time.
 """
 
 import os
+import secrets
 import shutil
 import stat
 from collections.abc import Collection
+from contextlib import suppress
 from pathlib import Path
 
 from ..tasks.traces import OUTPUT_FILE
@@ -22,6 +24,11 @@ SPARE_MAX = 256
 LEFT_BYTES = 1
 FOLDER_MODE = stat.S_IFDIR | 0o700
 FILE_MODE = stat.S_IFREG | 0o700
+#: The only extended attribute that one given on may have (an ACL is one): where the system labels
+#: files, all have it.
+LABEL = "security.selinux"
+#: Begins the name of what is to be removed: numbers begin again with a new database.
+FORMER = "former."
 
 Files = tuple[str, ...]
 
@@ -66,14 +73,21 @@ class WorkFolders:
             return
         os.makedirs(path, mode=0o700, exist_ok=True)
 
-    def clear(self, dispatch_id: int) -> None:
-        """The attempt is over for good: keep its folder for another, or remove it."""
+    def clear(self, dispatch_id: int, *, brief: bool) -> None:
+        """The attempt is over for good: keep its folder for another, or remove it.
+
+        Only that of a ``brief`` one is kept: what a longer one had others start may be in it.
+        """
         path, files = self.path(dispatch_id), self._files.pop(dispatch_id, None)
-        spare = self._spare.setdefault(files, []) if files is not None else []
-        if files is None or len(spare) >= SPARE_MAX or not self._restore(path, files):
+        if not brief or files is None or not self._keep(path, files):
             remove(path)
-        else:
-            spare.append(path)
+
+    def _keep(self, path: str, files: Files) -> bool:
+        spare = self._spare.setdefault(files, [])
+        if len(spare) >= SPARE_MAX or not self._restore(path, files):
+            return False
+        spare.append(path)
+        return True
 
     def _restore(self, path: str, files: Files) -> bool:
         """Whether it is again as an attempt may get it."""
@@ -98,7 +112,9 @@ class WorkFolders:
         """Not a link, of no other name, and neither owner nor rights are changed."""
         found = os.lstat(path)
         links = found.st_nlink == 1 or mode == FOLDER_MODE
-        return found.st_mode == mode and found.st_uid == self._uid and links
+        if found.st_mode != mode or found.st_uid != self._uid or not links:
+            return False
+        return os.listxattr(path, follow_symlinks=False) in ([], [LABEL])
 
     def idle(self) -> list[str]:
         """Spare folders, now to be removed, if nobody wanted one since this was last asked."""
@@ -108,15 +124,31 @@ class WorkFolders:
     def spares(self) -> list[str]:
         """All spare folders, now to be removed."""
         paths = []
-        for spare in self._spare.values():
-            while spare:
-                paths.append(spare.pop())
+        for spare in list(self._spare.values()):
+            with suppress(IndexError):  # `make` may take the last one meanwhile
+                while True:
+                    paths.append(spare.pop())
         return paths
 
     def strange(self, known: Collection[int]) -> list[str]:
-        """What a former life left and nobody knows, to be removed; asked before any is made."""
+        """What a former life left and nobody knows, to be removed; asked before any is made.
+
+        It gets out of the way at once: with a new database numbers begin again, and what is
+        removed slowly must not be another attempt's by then.
+        """
         names = {str(dispatch_id) for dispatch_id in known}
-        return [f"{self.root}/{name}" for name in os.listdir(self.root) if name not in names]
+        aside = f"{self.root}/{FORMER}{secrets.token_hex(4)}."
+        paths = []
+        for name in os.listdir(self.root):
+            path = f"{self.root}/{name}"
+            if name in names:
+                continue
+            if not name.startswith(FORMER):
+                with suppress(OSError):
+                    os.rename(path, aside + name)
+                    path = aside + name
+            paths.append(path)
+        return paths
 
 
 def remove(path: str) -> None:

@@ -561,7 +561,14 @@ class Executor:
         ctx.delete(JournalAttempt, dispatch_id)
         if attempt.request is None or not self._is_instant(attempt.request):
             ctx.perform(ToWarden({"do": "forget", "dispatch_id": dispatch_id}))
-            ctx.perform(Discard(dispatch_id))
+            ctx.perform(Discard(dispatch_id, brief=self._was_brief(attempt)))
+
+    def _was_brief(self, attempt: Attempt) -> bool:
+        """Whether another attempt may get its folder. That saves longer ones nothing, and what they
+        had somebody else start (a container, a unit, a login) may still write there.
+        """
+        ended = attempt.ended or {}
+        return bool(ended.get("duration_ms", RUNNING_MS) < RUNNING_MS)
 
     def _fence(self, dispatch_id: int, ctx: Context) -> None:
         """The master does not want it: nothing is said of it any more, and it must not run."""

@@ -211,7 +211,7 @@ def result(status: str = "SUCCESS", **fields: Any) -> TaskExecuteResponse:
         "reason": "",
         "message": "",
         "start_time": WALL_MS,
-        "end_time": WALL_MS + 40,
+        "end_time": WALL_MS + 60,
         "host": "h1",
         "pid": 77,
         "log": "1/10.1.log",

@@ -18,8 +18,8 @@ ENDED = {
     "dispatch_id": 100,
     "code": 0,
     "signal": None,
-    "end_time": WALL_MS + 40,
-    "duration_ms": 40,
+    "end_time": WALL_MS + 60,
+    "duration_ms": 60,
     "intent": None,
     "problem": None,
 }

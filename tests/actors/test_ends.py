@@ -4,8 +4,10 @@ from typing import Any
 
 import pytest
 
-from stenella.actors.base import Collected, ToWarden
+from stenella.actors.base import Collected, Discard, ToWarden
 from stenella.actors.worker.ends import by_code, by_intent, exit_code
+from stenella.actors.worker.executor import RUNNING_MS
+from stenella.actors.worker.messages import Acknowledged
 from stenella.protocol.launch import Collection
 
 from .builders import request
@@ -21,6 +23,15 @@ def end(**ended: Any) -> Any:
     made = executor(ctx, *RUNNING, said(**ENDED | ended))
     [fact] = facts(ctx.give(made, Collected(100, Collection({}, "the end"))))
     return fact
+
+
+@pytest.mark.parametrize(("duration_ms", "brief"), [(RUNNING_MS - 1, True), (RUNNING_MS, False)])
+def test_only_what_was_brief_leaves_its_folder_to_others(duration_ms: int, brief: bool) -> None:
+    ctx = Recorder()
+    made = executor(ctx, *RUNNING, said(**ENDED | {"duration_ms": duration_ms}))
+    ctx.give(made, Collected(100, Collection({}, "")))
+
+    assert Discard(100, brief=brief) in of(ctx.give(made, Acknowledged(100)), "perform")
 
 
 @pytest.mark.parametrize(

@@ -79,7 +79,7 @@ def test_an_attempt_is_prepared_collected_and_its_folder_goes_on_to_the_next(
     assert first.launch is not None
     collected = worker.answer_to(Collect(1, "shell", "7/11.2.log", 0, {"n": 1}, []))
     assert collected == Collected(1, Collection({"n": 1}, ""))
-    worker.files.perform(Discard(1))
+    worker.files.perform(Discard(1, brief=True))
     worker.wait_for(lambda: not worker.files.folders.knows(1))
 
     second = worker.answer_to(Prepare(request(dispatch_id=2, script="true")))
@@ -113,9 +113,21 @@ def test_what_a_former_life_left_is_cleared_away_but_for_what_the_journal_knows(
     worker.wait_for(lambda: worker.folders() == ["2"])
 
 
+def test_what_a_former_life_left_is_not_taken_for_the_attempt_of_its_number(
+    worker: Worker,
+) -> None:
+    (worker.place.work / "1" / "deep").mkdir(parents=True)
+
+    worker.files.clear_away([])  # as after a new database, whose numbers begin again
+    worker.answer_to(Prepare(request(dispatch_id=1)))
+    worker.wait_for(lambda: worker.folders() == ["1"])
+
+    assert os.listdir(worker.place.work / "1") == ["script"]
+
+
 def test_spare_folders_are_removed_when_nobody_wants_them(worker: Worker) -> None:
     worker.answer_to(Prepare(request(dispatch_id=1)))
-    worker.files.perform(Discard(1))
+    worker.files.perform(Discard(1, brief=True))
     worker.wait_for(lambda: not worker.files.folders.knows(1))
 
     def gone() -> bool:
