@@ -19,7 +19,7 @@ from ..protocol.commands import TaskExecuteRequest
 from ..protocol.launch import CannotPrepare, Collection, Launch
 from ..tasks import run_as as run_as_account
 from ..tasks.types import TaskType
-from .file_work import THREADS, FileWork
+from .file_work import FileWork
 from .work_folders import WorkFolders, remove
 
 log = logging.getLogger(__name__)
@@ -48,13 +48,15 @@ class AttemptFiles:
         self.folders = WorkFolders(place.work)
         self._logs, self._settings, self._types = str(place.logs), settings, types
         self._marks, self._offer = marks, offer
-        self._work, self._removals = FileWork(), FileWork(threads=1, gather_s=GATHER_S)
+        #: A thread each: what has ended is told whatever is being prepared, or removed.
+        self._preparations, self._ends = FileWork(), FileWork()
+        self._removals = FileWork(gather_s=GATHER_S)
         #: Attempts being prepared → whether they are given up meanwhile.
         self._preparing: dict[int, bool] = {}
 
     def pumps(self) -> list[Callable[[], None]]:
         """To be run until the end."""
-        return [*[self._work.run] * THREADS, self._removals.run]
+        return [*self._preparations.pumps, *self._ends.pumps, *self._removals.pumps]
 
     def log(self, name: str) -> str:
         """Where a log is."""
@@ -65,11 +67,11 @@ class AttemptFiles:
         match effect:
             case Prepare():
                 self._preparing[effect.request.dispatch_id] = False
-                self._work.post(self._prepare, effect.request, self._prepared)
+                self._preparations.post(self._prepare, effect.request, self._prepared)
             case Collect():
-                self._work.post(self._collect, effect, self._collected)
+                self._ends.post(self._collect, effect, self._collected)
             case ReadLog():
-                self._work.post(self._read_log, effect, self._log_read)
+                self._ends.post(self._read_log, effect, self._log_read)
             case Discard():
                 if effect.dispatch_id in self._preparing:
                     self._preparing[effect.dispatch_id] = True  # `_prepared` comes back here
@@ -92,9 +94,12 @@ class AttemptFiles:
         return [f"{folders}/{name}" for name in strange]
 
     def look(self) -> None:
-        """Now and then: remove spare folders that nobody wanted lately."""
+        """Now and then: at spare folders that nobody wanted lately, and at work that hangs."""
         for spare in self.folders.idle():
             self._removals.post(remove, spare)
+        for work in (self._preparations, self._ends, self._removals):
+            for subject in work.look():
+                log.warning("file work takes long, a file system may hang: %s", _named(subject))
 
     def close(self) -> None:
         """The last thing; it waits for the disk."""
@@ -188,6 +193,20 @@ class AttemptFiles:
         except FileNotFoundError:
             return LogPage(effect.token, b"", 0, False, effect.offset)
         return LogPage(effect.token, page.data, page.size, True, page.offset)
+
+
+def _named(subject: Any) -> str:
+    """What is being worked at, without anything of the task's own but its folder."""
+    match subject:
+        case TaskExecuteRequest():
+            ids = f"task={subject.task_instance_id} attempt={subject.attempt}"
+            folder = os.path.join(subject.submit_dir or "", subject.working_dir or "")
+            return f"preparing {ids} type={subject.task_type} working_dir={folder or 'its own'}"
+        case Collect() | ReadLog():
+            return f"reading log={subject.log}"
+        case Discard():
+            return f"removing the folder of dispatch_id={subject.dispatch_id}"
+    return f"removing {subject}"
 
 
 def _sentence(error: Exception) -> str:

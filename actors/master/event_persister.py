@@ -28,7 +28,7 @@ from ..base import Boot, Context, Loaded, Timer
 from ..deadlines import resumed_ms
 from ..suspects import Redelivered
 from .cause import CAUSES_MAX, Cause
-from .explain import of_row, say_parents, say_why
+from .explain import of_row, preparing, say_parents, say_why
 from .messages import (
     AdmitInstance,
     Answered,
@@ -354,8 +354,10 @@ class EventPersister(Placing):
             if after is T.KILL and row.kill_reason is not None:
                 explain_kill(row, callback.message if event is E.LOST else "")
         else:
-            row.reason = "" if callback.pid else "preparing"
-            row.message = ""  # it may have been kept; it is heard again
+            row.reason = row.message = ""  # it may have been kept; it is heard again
+            if not callback.pid:
+                where = self.instances[row.workflow_instance_id]
+                row.reason, row.message = "preparing", preparing(row, where)
             self.kept.cancel(row.id)
         if after is T.NEED_FAULT_TOLERANCE and row.reason != "shutdown":
             self._bound_failovers(row)

@@ -6,6 +6,7 @@ that really holds the next step (a key in its queue, a deadline, a request that 
 that it hears), so a cause without owner is something that nobody would ever move.
 """
 
+from ...protocol.commands import clipped
 from ...protocol.rows import TaskInstanceRow
 from ...protocol.states import TaskState
 from ...workflow.durations import written
@@ -63,7 +64,7 @@ def _say_running(cause: Cause, row: TaskInstanceRow, instance: Instance) -> None
     if timeout is not None and timeout.fails and row.timeout_at:
         cause.until, cause.next = row.timeout_at, "its end; at its time limit it is stopped"
     if row.reason == "preparing":
-        cause.cause, cause.sentence = "preparing", f"is being prepared on {row.worker}"
+        cause.cause, cause.sentence = "preparing", preparing(row, instance)
         cause.next = "its process begins"
     if row.kill_reason is not None:
         cause.cause, cause.next = "killing", "its end, when nothing of it is left"
@@ -74,6 +75,16 @@ def _say_running(cause: Cause, row: TaskInstanceRow, instance: Instance) -> None
         cause.cause, cause.since, cause.worker = "unreachable", row.unreachable_at, ""
         cause.sentence = f"{row.worker} is unreachable, and the task is kept (on_isolation: keep)"
         cause.next = "its worker comes back, or its lost_after is over; `stenella kill` gives it up"
+
+
+def preparing(row: TaskInstanceRow, instance: Instance) -> str:
+    """Why it has no process yet. As a rule it is the file system of its folder that takes long."""
+    folder, start = instance.task(row).working_dir, instance.row.submit_dir
+    sentence = f"is being prepared on {row.worker}"
+    if folder is not None:
+        from_there = f"{start}/" if start and not folder.startswith("/") else ""
+        sentence += f"; its working folder is {from_there}{folder}"
+    return clipped(sentence)
 
 
 def say_parents(cause: Cause, instance: Instance) -> None:

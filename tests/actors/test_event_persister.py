@@ -211,11 +211,12 @@ def test_a_preparation_is_running_without_a_process_until_it_has_one() -> None:
 
     hear(ctx, made, running(pid=0))
     row = made.tasks[10]
-    preparing = (row.state, row.pid, row.reason)
+    preparing = (row.state, row.pid, row.reason, row.message)
     asked = hear(ctx, made, running(seq=2))
 
-    assert preparing == (T.RUNNING_EXECUTION, 0, "preparing")
-    assert (row.state, row.pid, row.reason) == (T.RUNNING_EXECUTION, 77, "")
+    sentence = "is being prepared on w1"
+    assert preparing == (T.RUNNING_EXECUTION, 0, "preparing", sentence)
+    assert (row.state, row.pid, row.reason, row.message) == (T.RUNNING_EXECUTION, 77, "", "")
     assert events(asked) == [(E.RUNNING, T.RUNNING_EXECUTION, T.RUNNING_EXECUTION)]
 
 

@@ -5,6 +5,7 @@ from typing import Any
 from stenella.actors.backoff import REPEAT_MS
 from stenella.actors.base import Boot, PeerLost, Timer
 from stenella.actors.master.cause import Cause
+from stenella.actors.master.explain import say_why
 from stenella.actors.master.messages import (
     Explain,
     Explained,
@@ -15,11 +16,21 @@ from stenella.actors.master.messages import (
     Sweep,
     TellStuck,
 )
+from stenella.actors.master.requests import Instance
 from stenella.actors.master.sweeper import ROWS_MAX, SLICE, NextSlice, Sweeper
 from stenella.protocol.rows import TaskInstanceRow
 from stenella.protocol.states import TaskState
 
-from .builders import PEER, ready, request, task_row, worker_up
+from .builders import (
+    PEER,
+    instance_row,
+    ready,
+    request,
+    task,
+    task_row,
+    version,
+    worker_up,
+)
 from .persisters import persister
 from .recorder import WALL_MS, Recorder, told
 from .registries import registry, welcomed
@@ -100,6 +111,17 @@ def test_what_a_worker_has_that_is_not_heard_says_so_and_what_becomes_of_it() ->
     assert (cause.owner, cause.cause) == ("worker w1", "worker_silent")
     assert cause.sentence == "runs on w1; w1 is not heard"
     assert cause.next == "the worker is dead then; the task is run elsewhere, or kept"
+
+
+def test_what_is_being_prepared_names_the_folder_that_may_hang() -> None:
+    row = task_row(state=TaskState.RUNNING_EXECUTION, pid=0, start_time=WALL_MS, reason="preparing")
+    of_two = version(task("a", working_dir="data"), task("b"))
+    cause = Cause(task_instance_id=10)
+
+    say_why(cause, row, Instance(instance_row(submit_dir="/nfs/me"), of_two), WALL_MS)
+
+    assert (cause.cause, cause.since) == ("preparing", WALL_MS)
+    assert cause.sentence == "is being prepared on w1; its working folder is /nfs/me/data"
 
 
 def test_a_request_without_an_answer_is_the_dispatchers_who_repeats_it() -> None:

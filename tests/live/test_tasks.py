@@ -122,10 +122,13 @@ def test_what_is_in_preparation_is_running_without_a_process(slow: LiveHome) -> 
     gate = slow.folder / "gate"
 
     task = preparing(slow, gate)
+    number = slow.json("show", "last")["workflow_instance_id"]
+    slow.run("run", "--", "true")  # on the same worker
     gate.write_text("")
-    [done] = slow.json("wait", "last")["tasks"]
+    [done] = slow.json("wait", str(number))["tasks"]
 
-    assert (task["pid"], task["reason"]) == (None, "preparing")
+    sentence = "is being prepared on worker-1"
+    assert (task["pid"], task["reason"], task["message"]) == (None, "preparing", sentence)
     assert (done["state"], done["start_time"]) == ("SUCCESS", task["start_time"])
     assert done["pid"] is not None
 

@@ -9,7 +9,15 @@ from typing import Any
 import gevent
 import pytest
 
-from stenella.actors.base import Collect, Collected, Discard, Prepare, Prepared
+from stenella.actors.base import (
+    Collect,
+    Collected,
+    Discard,
+    LogPage,
+    Prepare,
+    Prepared,
+    ReadLog,
+)
 from stenella.home import settings
 from stenella.home.layout import Home, WorkerHome
 from stenella.protocol.launch import Collection, Launch
@@ -18,6 +26,8 @@ from stenella.tasks.shell import Shell
 from stenella.tasks.types import TaskType
 
 from ..tasks.attempts import ENVIRON, request
+
+COLLECT = Collect(1, "shell", "7/11.2.log", 0, {"n": 1}, [])
 
 
 class Held(Shell):
@@ -68,6 +78,7 @@ def worker(tmp_path: Path) -> Iterator[Worker]:
     place.create()
     made = Worker(place)
     yield made
+    made.held.gate.set()
     gevent.killall(made.pumps)
 
 
@@ -77,8 +88,7 @@ def test_an_attempt_is_prepared_collected_and_its_folder_goes_on_to_the_next(
     first = worker.answer_to(Prepare(request(dispatch_id=1, script="echo a long script")))
     assert isinstance(first, Prepared)
     assert first.launch is not None
-    collected = worker.answer_to(Collect(1, "shell", "7/11.2.log", 0, {"n": 1}, []))
-    assert collected == Collected(1, Collection({"n": 1}, ""))
+    assert worker.answer_to(COLLECT) == Collected(1, Collection({"n": 1}, ""))
     worker.files.perform(Discard(1, brief=True))
     worker.wait_for(lambda: not worker.files.folders.knows(1))
 
@@ -92,14 +102,11 @@ def test_what_is_given_up_while_it_is_prepared_is_removed_after(worker: Worker) 
     worker.files.perform(Prepare(request(dispatch_id=1, task_type="held")))
     worker.wait_for(worker.held.entered.is_set)
     worker.files.perform(Discard(1))
-    assert worker.answer_to(Prepare(request(dispatch_id=2))).dispatch_id == 2
-
+    worker.files.perform(Prepare(request(dispatch_id=2)))
     worker.held.gate.set()
     worker.wait_for(lambda: len(worker.answers) == 2)
-    worker.wait_for(lambda: not worker.files.folders.knows(1))
 
-    worker.files.close()
-    assert worker.folders() == ["2"]
+    worker.wait_for(lambda: worker.folders() == ["2"])
 
 
 def test_what_a_former_life_left_is_cleared_away_but_for_what_the_journal_knows(
@@ -135,6 +142,39 @@ def test_spare_folders_are_removed_when_nobody_wants_them(worker: Worker) -> Non
         return worker.folders() == []
 
     worker.wait_for(gone)
+
+
+def test_ends_are_told_while_preparations_hang(worker: Worker) -> None:
+    worker.files.perform(Prepare(request(dispatch_id=1, task_type="held")))
+    worker.wait_for(worker.held.entered.is_set)
+    worker.files.perform(Prepare(request(dispatch_id=2, task_type="held")))
+
+    assert worker.answer_to(COLLECT) == Collected(1, Collection({"n": 1}, ""))
+    page = worker.answer_to(ReadLog("t", "7/11.2.log", 0, 100))
+    assert isinstance(page, LogPage)
+
+
+def test_what_hangs_is_told_and_nothing_else_waits_for_it(
+    worker: Worker, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number, kind in enumerate(("shell", "held", "shell"), start=1):  # they cross together
+        asked = request(dispatch_id=number, task_type=kind, working_dir="/", submit_dir="/nfs")
+        worker.files.perform(Prepare(asked))
+
+    def prepared() -> list[int]:
+        worker.files.look()
+        return sorted(answer.dispatch_id for answer in worker.answers)
+
+    worker.wait_for(lambda: prepared() == [1, 3])
+    assert worker.answer_to(Prepare(request(dispatch_id=4))).dispatch_id == 4
+    hangs = "file work takes long, a file system may hang: preparing task=11 attempt=2"
+    told = [record.getMessage() for record in caplog.records]
+    assert told == [f"{hangs} type=held working_dir=/"]
+
+    worker.held.gate.set()
+    worker.wait_for(lambda: prepared() == [1, 2, 3, 4])
+    for number in (5, 6):  # the thread that hung is not lost
+        assert worker.answer_to(Prepare(request(dispatch_id=number))).dispatch_id == number
 
 
 def test_why_a_preparation_failed_is_its_problem(worker: Worker) -> None:

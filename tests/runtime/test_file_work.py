@@ -12,11 +12,11 @@ def answers_to(jobs: list[Any], files: FileWork) -> dict[Any, Any]:
     answered: dict[Any, Any] = {}
     for work, subject in jobs:
         files.post(work, subject, answered.__setitem__)
-    server = gevent.spawn(files.run)
+    servers = [gevent.spawn(pump) for pump in files.pumps]
     with gevent.Timeout(20):
         while len(answered) < len(jobs):
             gevent.sleep(0.001)
-    server.kill()
+    gevent.killall(servers)
     return answered
 
 
