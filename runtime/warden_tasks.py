@@ -24,6 +24,10 @@ EVERY_SIGNAL = sorted(signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP})
 KILLED_CHILD = 128 + signal.SIGKILL  # what a shell ends with when its last command got KILL
 SHEBANG_BYTES = 256  # what the kernel reads of a first line
 
+#: An attempt begins once. What stands there already was left by a former database of the same home,
+#: whose numbers were the same, and its outputs are none of ours.
+FRESH_LOG = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+
 PF_KTHREAD = 0x200000  # proc(5), field 9: a thread of the kernel
 DEAD = (b"Z", b"X")
 TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")  # of field 22 there
@@ -86,7 +90,7 @@ class Tasks:
         env = start["env"] | {"STENELLA_ATTEMPT": start["marker"]}
         log, path, doing = -1, "", f"cannot open the log {start['log']}"
         try:
-            log = os.open(start["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+            log = os.open(start["log"], FRESH_LOG, 0o600)
             doing = f"cannot enter the working folder {start['cwd']}"
             os.chdir(start["cwd"])
             doing = "cannot be started"

@@ -58,7 +58,7 @@ def test_a_process_that_a_signal_ended_tells_the_signal(worker: Worker) -> None:
 
 def test_b35_its_surroundings_are_exactly_as_asked(worker: Worker, folder: Path) -> None:
     (folder / "work").mkdir()
-    (folder / "1.log").write_text("kept\n")
+    (folder / "1.log").write_text("of a former database\n")
     probe = """
 import os, signal, sys
 print(sorted(open("/proc/self/environ", "rb").read().split(bytes(1))[:-1]), flush=True)
@@ -74,7 +74,7 @@ print(int(status["SigBlk"], 16))
     assert worker.wait("ended", 1)["code"] == 0
 
     everything = [b"A=b c", "B=ß\n".encode(), f"STENELLA_ATTEMPT={marker(folder, 1)}".encode()]
-    environment, surroundings, files, blocked = (folder / "1.log").read_text().splitlines()[1:]
+    environment, surroundings, files, blocked = (folder / "1.log").read_text().splitlines()
     assert environment == str(everything)
     assert surroundings == f"{folder}/work True"
     assert files == "['0', '1', '2'] /dev/null "
