@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Self
@@ -20,10 +21,14 @@ from typing import Self
 from ..client.client import Client
 from ..protocol.errors import RefusedInState, StenellaError
 from . import loads, processes
+from .cluster import environment_of
 from .question import SLOTS, TYPE, WORKERS, Bench, Figure, Parameter, Parameters, Sample
 
-START_S_MAX = 60.0
+#: For the processes to come up, and to tell what they have spent.
+ANSWER_S_MAX = 60.0
+LEAVE_S_MAX = 15.0
 LOOK_S = 0.01
+LOG_TOLD = 500  # characters of a log's end, for an error
 #: Until what follows a workflow's end (acknowledgements, journals) has been done.
 REST_S = 0.3
 PROGRAM = (sys.executable, "-P", "-m", "stenella.bench.timed")
@@ -45,58 +50,78 @@ class TimedCluster:
         self._children: dict[str, subprocess.Popen[bytes]] = {}
 
     def __enter__(self) -> Self:
-        self._start("master")
-        for number in range(1, self._workers + 1):
-            self._start("worker", str(number), str(self._slots))
-        end_s = time.monotonic() + START_S_MAX
-        while not self._is_up():
-            if time.monotonic() > end_s:
-                self._end()
-                raise RefusedInState(f"the benchmark's cluster is not up after {START_S_MAX} s")
-            time.sleep(LOOK_S)
+        try:
+            self._start("master")
+            for number in range(1, self._workers + 1):
+                self._start("worker", str(number), str(self._slots))
+            self._wait(self._is_up, "is not up")
+        except BaseException:
+            self._leave()
+            raise
         return self
 
     def __exit__(self, *_error: object) -> None:
-        with suppress(StenellaError):
-            self.client.shutdown(0.0)
-        self.client.close()
-        self._end()
+        self._leave()
 
     def _start(self, *words: str) -> None:
-        log = (self.home / f"{'-'.join(words)}.log").open("wb")
-        with log:
-            self._children["-".join(words[:2])] = subprocess.Popen(
+        name = "-".join(words[:2])
+        with self._log(name).open("wb") as log:
+            self._children[name] = subprocess.Popen(
                 [*PROGRAM, *words],
-                env=os.environ | {"STENELLA_HOME": str(self.home)},
+                env=environment_of(self.home),
                 stdin=subprocess.PIPE,  # they leave when it ends
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
             )
 
-    def _end(self) -> None:
+    def _leave(self) -> None:
+        with suppress(StenellaError):
+            self.client.shutdown(0.0)
+        self.client.close()
         for child in self._children.values():
-            child.communicate()
+            try:
+                child.communicate(timeout=LEAVE_S_MAX)
+            except subprocess.TimeoutExpired:
+                child.kill()
+                child.communicate()
         shutil.rmtree(self.home, ignore_errors=True)
 
+    def _log(self, name: str) -> Path:
+        return self.home / f"{name}.log"
+
+    def _wait(self, condition: Callable[[], bool], failing: str) -> None:
+        """Raises `RefusedInState` where a process ends meanwhile, or it takes too long."""
+        end_s = time.monotonic() + ANSWER_S_MAX
+        while not condition():
+            for name, child in self._children.items():
+                if child.poll() is not None:
+                    text = f"{name} of the benchmark's cluster has ended with {child.returncode}"
+                    raise RefusedInState(f"{text}; {self._log_end(name)}")
+            if time.monotonic() > end_s:
+                text = f"the benchmark's cluster {failing} after {ANSWER_S_MAX:g} s"
+                raise RefusedInState(f"{text}; of the master, {self._log_end('master')}")
+            time.sleep(LOOK_S)
+
+    def _log_end(self, name: str) -> str:
+        """For an error: the home, and the log in it, will be gone."""
+        said = self._log(name).read_text(errors="replace").strip()
+        return f"its log ends with: {said[-LOG_TOLD:]}" if said else "its log is empty"
+
     def _is_up(self) -> bool:
-        for name, child in self._children.items():
-            if child.poll() is not None:
-                raise RefusedInState(f"{name} of the benchmark's cluster has ended")
         with suppress(StenellaError):
             rows = self.client.status()["workers"]
             return [row["state"] for row in rows] == ["alive"] * self._workers
         return False
 
     def spent(self) -> dict[str, dict[str, float]]:
-        """Master or worker → what `timed` says of it, µs."""
+        """Master or worker → what `timed` says of it, µs. Raises `RefusedInState`."""
         found = {}
         for name, child in self._children.items():
             path = self.home / "run" / f"spent.{child.pid}"
             path.unlink(missing_ok=True)
             child.send_signal(signal.SIGUSR1)
-            while not path.exists():
-                time.sleep(LOOK_S)
+            self._wait(path.exists, f"has not told what {name} spent")
             found[name] = json.loads(path.read_text())
         return found
 
@@ -175,7 +200,7 @@ PARTS = (
     *(f"master {part}" for part in MASTER_PARTS),
     *(f"worker {part}" for part in WORKER_PARTS),
 )
-TASKS = Parameter("tasks", 10_000, "Tasks of the workflow, all independent.", high=1_000_000)
+TASKS = Parameter("tasks", 10_000, "Tasks of the workflow, all independent.")
 
 
 def setup(parameters: Parameters) -> TimedCluster:

@@ -12,7 +12,7 @@ from pathlib import Path
 from ..protocol.errors import RefusedInState
 from . import loads
 from .cluster import Cluster
-from .question import SLOTS, WORKERS, Bench, Figure, Parameter, Parameters, Sample
+from .question import EDGES, SLOTS, WORKERS, Bench, Figure, Parameter, Parameters, Sample
 
 
 @dataclass(frozen=True)
@@ -85,8 +85,8 @@ BENCH = Bench(
     ),
     sample=sample,
     parameters=(
-        Parameter("tasks", 10_000, "Tasks of the workflow.", high=100_000),
-        Parameter("edges", 0, "Tasks before it that each waits for.", low=0, high=100),
+        Parameter("tasks", 10_000, "Tasks of the workflow."),
+        EDGES.at(0),
         Parameter("format", "json", "Of the file.", choices=("json", "yaml")),
         WORKERS,
         SLOTS,

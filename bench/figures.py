@@ -3,12 +3,14 @@
 A question that needs its own setup has a file of its own and is a row here.
 """
 
+import math
 import time
 
+from ..workflow.definition import TASKS_MAX
 from . import breakdown, command_line, load, loads, scale
-from .cluster import Cluster
+from .cluster import Cluster, elapsed_s
 from .history import HISTORY_BENCH
-from .question import SLOTS, TYPE, WORKERS, Bench, Figure, Parameter, Parameters, Sample
+from .question import EDGES, SLOTS, TYPE, WORKERS, Bench, Figure, Parameter, Parameters, Sample
 from .workers import WORKERS_BENCH
 
 
@@ -30,7 +32,7 @@ def lattice(cluster: Cluster, parameters: Parameters) -> Sample:
 def _rate(cluster: Cluster, definition: loads.Document) -> Sample:
     began = time.time()
     document = cluster.finish(definition)
-    return {"rate": len(definition["tasks"]) / (document["end_time"] - began)}
+    return {"rate": len(definition["tasks"]) / elapsed_s(began, document["end_time"])}
 
 
 def chain(cluster: Cluster, parameters: Parameters) -> Sample:
@@ -41,10 +43,13 @@ def chain(cluster: Cluster, parameters: Parameters) -> Sample:
 
 
 def latency(cluster: Cluster, parameters: Parameters) -> Sample:
-    """From a program's submit to the begin of the task, by the machine's clock."""
+    """From a program's submit to the begin of the task, by the machine's clock.
+
+    That of the task is read in whole milliseconds: a sample is half of one off at most.
+    """
     began = time.time()
     (task,) = cluster.finish(loads.fan(1, parameters["type"]))["tasks"]
-    return {"begin": (task["start_time"] - began) * 1_000}
+    return {"begin": elapsed_s(began, task["start_time"]) * 1_000}
 
 
 def workflows(cluster: Cluster, parameters: Parameters) -> Sample:
@@ -54,17 +59,20 @@ def workflows(cluster: Cluster, parameters: Parameters) -> Sample:
     began = time.time()
     documents = client.wait_many(client.submit_many(definition, [{}] * count))
     end = max(document["end_time"] for document in documents)
-    return {"rate": count * parameters["tasks"] / (end - began)}
+    return {"rate": count * parameters["tasks"] / elapsed_s(began, end)}
 
 
-TASKS = Parameter("tasks", 5_000, "Tasks of the workflow.", high=1_000_000)
-IN_A_ROW = Parameter("tasks", 200, "Tasks of the workflow, one after the other.", high=100_000)
-SIDE = Parameter("side", 100, "The lattice has as many tasks as its square.", high=1_000)
-OF_EACH = Parameter("tasks", 10, "Tasks of each.", high=100_000)
+TASKS = Parameter("tasks", 5_000, "Tasks of the workflow.")
+IN_A_ROW = Parameter("tasks", 200, "Tasks of the workflow, one after the other.")
+SIDE = Parameter(
+    "side", 100, "The lattice has as many tasks as its square.", high=math.isqrt(TASKS_MAX)
+)
+OF_EACH = Parameter("tasks", 10, "Tasks of each.")
 #: Enough for a rate, few beside what waits.
 FIRST = Parameter("first", 10_000, "Tasks of the workflow that goes first.")
 COUNT = Parameter("workflows", 1_000, "Submitted by one client.", high=100_000)
-EDGES = Parameter("edges", 3, "Tasks before it that each waits for.", low=0, high=100)
+GRAPH = Parameter("tasks", 100_000, "Tasks of the workflow.", low=scale.GRAPH_TASKS_MIN)
+LARGEST = Parameter("tasks", 100_000, "Tasks of the largest.", low=scale.SLOPE_TASKS_MIN)
 
 #: In the order in which `bench all` runs them.
 TABLE: tuple[Bench, ...] = (
@@ -132,14 +140,14 @@ TABLE: tuple[Bench, ...] = (
             Figure("master_mb", "MB of the master", higher_is_better=False),
         ),
         sample=scale.graph,
-        parameters=(TASKS.at(100_000), EDGES, WORKERS, SLOTS),
-        example="--tasks 1000 --runs 2",
+        parameters=(GRAPH, EDGES, WORKERS, SLOTS),
+        example="--tasks 5000 --runs 2",
     ),
     Bench(
         name="queue",
         question="How many tasks a second while a million others wait?",
-        detail="Of a workflow that goes first; against the same with nothing waiting, and what the "
-        "master takes.",
+        detail="While a workflow runs that goes first: its tasks, and those of the others that had "
+        "their turn meanwhile; against the same with nothing waiting, and what the master takes.",
         figures=(
             Figure("rate", "tasks/s", "round_trip_us"),
             Figure("of_empty", "of the rate without"),
@@ -148,7 +156,7 @@ TABLE: tuple[Bench, ...] = (
         setup=scale.queued,
         sample=scale.queue,
         parameters=(COUNT.at(100), OF_EACH.at(10_000), FIRST, WORKERS, SLOTS),
-        example="--workflows 2 --tasks 2000 --first 500 --runs 2",
+        example="--workflows 2 --tasks 10000 --first 500 --runs 2",
     ),
     Bench(
         name="slope",
@@ -160,8 +168,8 @@ TABLE: tuple[Bench, ...] = (
             Figure("per_task", "us/task of the largest", higher_is_better=False),
         ),
         sample=scale.slope,
-        parameters=(TASKS.at(100_000), EDGES, WORKERS, SLOTS),
-        example="--tasks 2000 --runs 2",
+        parameters=(LARGEST, EDGES, WORKERS, SLOTS),
+        example="--tasks 20000 --runs 1",
     ),
     WORKERS_BENCH,
     HISTORY_BENCH,

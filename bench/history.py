@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from . import loads
-from .cluster import Cluster
+from .cluster import Cluster, elapsed_s
 from .question import SLOTS, WORKERS, Bench, Figure, Parameter, Parameters, Sample
 
 #: Tasks of one workflow of the history; every tenth fails once and is tried again.
@@ -163,7 +163,7 @@ def _working(cluster: Cluster, parameters: Parameters, suffix: str) -> Sample:
     return {
         f"submit{suffix}": statistics.median(submits),
         f"commit{suffix}": commit_ms,
-        f"rate{suffix}": parameters["tasks"] / (end_time - began),
+        f"rate{suffix}": parameters["tasks"] / elapsed_s(began, end_time),
     }
 
 

@@ -4,6 +4,9 @@ from typing import Any
 
 Document = dict[str, Any]
 
+#: Tasks of one of `layers`.
+LAYER = 100
+
 
 def task(name: str, type_: str, **fields: Any) -> Document:
     """A task that does nothing: no process (noop), or the shortest one (shell: true)."""
@@ -43,13 +46,13 @@ def diamond(width: int, type_: str) -> Document:
     return {"name": f"diamond-{width}", "tasks": tasks}
 
 
-def layers(tasks: int, edges_per_task: int, width: int = 100) -> Document:
-    """``tasks`` in layers of ``width``; each waits for some of the layer before."""
+def layers(tasks: int, edges_per_task: int) -> Document:
+    """``tasks`` in layers of `LAYER`; each waits for some of the layer before."""
     made = []
     for number in range(tasks):
-        layer, place = divmod(number, width)
+        layer, place = divmod(number, LAYER)
         parents = {
-            f"t{(layer - 1) * width + (place + step * 37) % width}"
+            f"t{(layer - 1) * LAYER + (place + step * 37) % LAYER}"
             for step in range(edges_per_task)
             if layer
         }

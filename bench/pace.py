@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from ..client.client import Client
 from ..protocol.errors import StenellaError
-from .cluster import Cluster
+from .cluster import Cluster, elapsed_s
 from .soak_rows import Rows
 
 #: Submits that may be under way at once, if nobody says; each waits for its commit.
@@ -107,10 +107,10 @@ def most_per_s(
     while len(rates) < 2 or time.monotonic() < end_s:
         before = rows.newest_instance()
         with Pace(cluster.home, definition, None, workflows, clients) as pace:
-            began_ms = time.time() * 1_000
+            began_s = time.time()
             pace.join()
         until_idle(rows)
-        took_s = (rows.last_end_ms(before) - began_ms) / 1_000
+        took_s = elapsed_s(began_s, rows.last_end_ms(before) / 1_000)
         rates.append(workflows * len(definition["tasks"]) / took_s)
     return statistics.median(rates[1:])
 

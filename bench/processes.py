@@ -81,22 +81,12 @@ def peak_mb(pid: int) -> float:
 
 def processor_s(pid: int) -> float:
     """Seconds of processor time of all its threads, ended ones too, but of no child."""
-    return _processor_s(PROC / str(pid) / "stat")
+    return _seconds(PROC / str(pid) / "stat", UTIME, STIME)
 
 
 def children_s(pid: int) -> float:
     """Seconds of processor time of the children that it has waited for."""
     return _seconds(PROC / str(pid) / "stat", CUTIME, CSTIME)
-
-
-def threads_s(pid: int) -> dict[str, float]:
-    """Seconds of processor time by its living threads: ``{"1234 python": 0.5}``."""
-    found = {}
-    for folder in (PROC / str(pid) / "task").iterdir():
-        with suppress(OSError):
-            name = (folder / "comm").read_text().strip()
-            found[f"{folder.name} {name}"] = _processor_s(folder / "stat")
-    return found
 
 
 def files(pid: int) -> int:
@@ -106,10 +96,6 @@ def files(pid: int) -> int:
 
 def threads(pid: int) -> int:
     return len(os.listdir(PROC / str(pid) / "task"))
-
-
-def _processor_s(path: Path) -> float:
-    return _seconds(path, UTIME, STIME)
 
 
 def _seconds(path: Path, *places: int) -> float:

@@ -5,7 +5,9 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ..workflow.definition import TASKS_MAX
 from .cluster import Cluster
+from .loads import LAYER
 
 Parameters = dict[str, Any]  # name → value
 Sample = dict[str, float]  # figure → its value in one run
@@ -13,13 +15,16 @@ Sample = dict[str, float]  # figure → its value in one run
 
 @dataclass(frozen=True)
 class Parameter:
-    """An option of the command: a whole number of ``low`` to ``high``, or one of ``choices``."""
+    """An option of the command: a whole number of ``low`` to ``high``, or one of ``choices``.
+
+    ``high``: the most tasks of a workflow, if it is not said.
+    """
 
     name: str
     default: int | str
     help: str
     low: int = 1
-    high: int = 1_000_000
+    high: int = TASKS_MAX
     choices: tuple[str, ...] = ()
 
     def at(self, default: int | str) -> "Parameter":
@@ -47,6 +52,14 @@ TYPE = Parameter(
     choices=("noop", "shell"),
 )
 WORKERS = Parameter("workers", 2, "Workers.", high=100)
+#: Of `loads.layers`.
+EDGES = Parameter(
+    "edges",
+    3,
+    f"Tasks of the {LAYER} before that each waits for; the first {LAYER} wait for none.",
+    low=0,
+    high=LAYER,
+)
 SLOTS = Parameter("slots", 16, "Of each worker.", high=10_000)
 
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from ..client.client import Instance
 from ..client.loading import load_bytes
 from ..client.reads import succeeded
-from ..protocol.errors import WorkflowFailed
+from ..protocol.errors import RefusedInState, WorkflowFailed
 from . import command_line, loads
-from .cluster import Cluster
+from .cluster import Cluster, elapsed_s
 from .processes import memory, peak_mb
 from .question import Parameters, Sample, cluster_of
 
@@ -21,6 +21,9 @@ from .question import Parameters, Sample, cluster_of
 PART = 10
 #: Sizes of which the slope is taken, of the largest.
 SHARES = (0.01, 0.03, 0.1, 0.3, 1.0)
+#: The least of these are two layers then: with one, none of its tasks would wait for another.
+GRAPH_TASKS_MIN = 2 * loads.LAYER * PART
+SLOPE_TASKS_MIN = round(2 * loads.LAYER / SHARES[0])
 PROBES = 5
 POLL_S = 0.5
 
@@ -96,8 +99,15 @@ def queued(parameters: Parameters) -> Iterator[Queued]:
 
 
 def queue(prepared: Queued, parameters: Parameters) -> Sample:
-    """A workflow that goes before all that waits, as fast as it can."""
+    """A workflow that goes before all that waits, as fast as it can. Raises `RefusedInState`
+    where nothing waits any more.
+    """
     rate = _probe(prepared.cluster, parameters["first"])
+    if not _waiting(prepared.cluster):
+        raise RefusedInState(
+            "nothing waits any more, so this would not be a rate beside what waits: take more "
+            "--workflows or --tasks, or fewer --runs"
+        )
     resident = memory(prepared.cluster.master_pid).rss
     return {"rate": rate, "of_empty": rate / prepared.rate, "master_mb": resident}
 
@@ -131,7 +141,7 @@ def slope(cluster: Cluster, parameters: Parameters) -> Sample:
         tasks = max(1, round(parameters["tasks"] * share))
         began = time.time()
         instance = cluster.client.submit(loads.layers(tasks, parameters["edges"]))
-        took_s = _ended(cluster, instance)["end_time"] - began
+        took_s = elapsed_s(began, _ended(cluster, instance)["end_time"])
         points.append((math.log(tasks), math.log(took_s)))
     return {
         "slope": statistics.linear_regression(*zip(*points, strict=True)).slope,

@@ -5,12 +5,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from ..protocol.errors import RefusedInState
 from . import loads
-from .cluster import Cluster
+from .cluster import Cluster, elapsed_s
 from .processes import processor_s
 from .question import SLOTS, WORKERS, Bench, Figure, Parameter, Parameters, Sample
 
@@ -33,11 +33,13 @@ class Load:
         """``join`` or ``leave``; what the program has done. Raises `RefusedInState` if it died."""
         assert self.program.stdin is not None
         assert self.program.stdout is not None
-        self.program.stdin.write(word + "\n")
-        self.program.stdin.flush()
+        with suppress(BrokenPipeError):  # then it does not answer either
+            self.program.stdin.write(word + "\n")
+            self.program.stdin.flush()
         answer = self.program.stdout.readline()
         if not answer:
-            raise RefusedInState("the benchmark's load program has ended; it has said why")
+            text = "the benchmark's load program has ended; what it said of it stands above"
+            raise RefusedInState(text)
         document: dict[str, float] = json.loads(answer)
         return document
 
@@ -49,6 +51,7 @@ def load_of(parameters: Parameters) -> Iterator[Load]:
         words = [cluster.home, parameters["links"], GROUPS[parameters["takers"]], HEARTBEAT_MS]
         program = subprocess.Popen(
             [sys.executable, "-P", "-m", "stenella.bench.links", *map(str, words)],
+            env=cluster.environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -58,7 +61,8 @@ def load_of(parameters: Parameters) -> Iterator[Load]:
                 yield Load(cluster, program)
             finally:
                 assert program.stdin is not None
-                program.stdin.close()  # it ends then
+                with suppress(BrokenPipeError):  # of a word that it did not live to hear
+                    program.stdin.close()  # it ends then
 
 
 def workers(load: Load, parameters: Parameters) -> Sample:
@@ -88,7 +92,7 @@ def _measured(load: Load, parameters: Parameters) -> dict[str, float]:
     began = time.time()
     definition: dict[str, Any] = loads.fan(parameters["tasks"], "noop")
     end_time = load.cluster.finish(definition)["end_time"]
-    return {"rate": parameters["tasks"] / (end_time - began), **shares}
+    return {"rate": parameters["tasks"] / elapsed_s(began, end_time), **shares}
 
 
 WORKERS_BENCH = Bench(

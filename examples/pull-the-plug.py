@@ -38,11 +38,13 @@ def say(text: str) -> None:
 def main(folder: Path) -> int:
     """The exit code."""
     ledger, file, home = folder / "ledger", folder / "steps.json", str(folder / "home")
+    # Whatever cluster you have set is not this one, and no process of it is to be killed.
+    others = {name: value for name, value in os.environ.items() if not name.startswith("STENELLA_")}
+    environment = {**others, "STENELLA_HOME": home}
 
     def stenella(*words: str, code: int | None = 0) -> dict[str, Any]:
         """The JSON document that a command prints."""
         command = [sys.executable, "-m", "stenella", *words, "--json"]
-        environment = {**os.environ, "STENELLA_HOME": home}
         done = subprocess.run(command, env=environment, capture_output=True, timeout=LIMIT_S)
         if code is not None and done.returncode != code:
             raise SystemExit((done.stderr or done.stdout).decode())

@@ -54,7 +54,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "runtime/warden_tasks.py": STDLIB | {"actors.worker.warden", "runtime.warden_memory"},
     "tasks": STDLIB | {"home.installed", "msgspec", "protocol", "workflow"},
     "client": STDLIB | {"home", "msgspec", "protocol", "stenella", "workflow", "yaml", "zmq"},
-    "bench": STDLIB | {"client", "home", "protocol", "stenella", "storage.read_only", "zmq"},
+    "bench": STDLIB
+    | {"client", "home", "protocol", "stenella", "storage.read_only", "workflow.definition", "zmq"},
     "bench/timed.py": STDLIB | {"actors", "home", "protocol", "runtime", "storage"},
     "console": STDLIB
     | {"client", "click", "home", "msgspec", "protocol", "rich", "stenella"}

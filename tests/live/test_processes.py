@@ -4,6 +4,7 @@ import contextlib
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -51,12 +52,10 @@ def test_a_child_that_still_has_its_parents_command_line_is_not_taken_for_it(
         assert processes.of_home(tmp_path) == {"warden-1": started[0]}
 
 
-def test_processor_time_is_that_of_the_threads() -> None:
+def test_processor_time_is_what_the_process_itself_is_told() -> None:
     own = os.getpid()
     sum(range(3_000_000))
 
-    spent_s = processes.processor_s(own)
-
-    assert 0 < sum(processes.threads_s(own).values()) <= spent_s + 0.1
-    assert len(processes.threads_s(own)) == processes.threads(own)
+    assert processes.processor_s(own) == pytest.approx(time.process_time(), abs=0.1)
+    assert processes.threads(own) >= 1
     assert processes.files(own) >= 3
