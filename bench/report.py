@@ -14,7 +14,7 @@ from typing import Any
 import zmq
 
 from .. import __version__
-from ..protocol.errors import Usage
+from ..protocol.errors import NotAllowed, NotFound, Usage
 from .limits import best, limits
 from .question import Bench, Figure, Parameters, Sample
 from .trend import percentile
@@ -118,12 +118,29 @@ def in_unit(unit: str, name: str, value: float) -> float:
     return value / 1e3 if name.endswith("_us") else 1e3 / value
 
 
+def append_to(file: Path) -> int:
+    """Where in ``file`` the lines begin that are appended from now on: what would be measured for
+    nothing is found out before. Raises `NotFound` or `NotAllowed`.
+    """
+    try:
+        with file.open("ab+") as lines:
+            if end := lines.tell():
+                lines.seek(end - 1)
+                if lines.read() != b"\n":  # of one that did not come to its end
+                    lines.write(b"\n")
+            return lines.seek(0, os.SEEK_END)
+    except FileNotFoundError:
+        raise NotFound(f"there is no folder {file.parent}: mkdir -p {file.parent}") from None
+    except OSError as error:
+        raise NotAllowed(f"{file} cannot be written: {error.strerror or error}") from error
+
+
 def compare(before: Sequence[Document], after: Sequence[Document]) -> list[Document]:
     """Of each answer ``after`` that has one to the same question ``before``, the newest of both:
     ``{"bench", "unit", "ratio", "ratio_min", "ratio_max", "further"}``, after divided by before.
 
-    The spread is that of the worst and the best pair of runs. Raises `Usage` where no two
-    documents answer the same question.
+    The spread is that of the worst and the best pair of runs; None: nothing can be divided by what
+    was 0 or not measured before. Raises `Usage` where no two documents answer the same question.
     """
     former = {_question(document): document for document in before}
     newest = {_question(document): document for document in after}
@@ -154,7 +171,7 @@ def _ratios(before: Document, after: Document) -> Document:
         "further": {
             name: _ratio(further[name], figure)
             for name, figure in after.get("further", {}).items()
-            if name in further and further[name]["min"] > 0  # else there is no ratio
+            if name in further
         },
     }
 
@@ -162,10 +179,14 @@ def _ratios(before: Document, after: Document) -> Document:
 def _ratio(before: Document, after: Document) -> Document:
     return {
         "unit": after["unit"],
-        "ratio": _rounded(after["median"] / before["median"]),
-        "ratio_min": _rounded(after["min"] / before["max"]),
-        "ratio_max": _rounded(after["max"] / before["min"]),
+        "ratio": _divided(after["median"], before["median"]),
+        "ratio_min": _divided(after["min"], before["max"]),
+        "ratio_max": _divided(after["max"], before["min"]),
     }
+
+
+def _divided(after: float | None, before: float | None) -> float | None:
+    return _rounded(after / before) if after is not None and before else None
 
 
 def _rounded(value: float) -> float:

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from . import loads, processes
-from .cluster import Cluster
+from .cluster import ROUNDED_OFF_S, Cluster
 from .limits import limits
 from .pace import Pace, most_per_s, until_idle
-from .report import identity
+from .report import append_to, identity
 from .soak_rows import Rows
 from .trend import Trend, percentile, trend
 
@@ -37,6 +37,14 @@ MOST_S_MAX = 20.0
 MB_PER_H, MS_PER_H = 0.05, 0.5
 WIDTH, SHELLS = 16, 2
 LATENCIES = ("submit_to_start_ms", "ready_to_start_ms")
+#: What the account of a sound cluster has none of.
+WRONG = {
+    "instances_failed": "workflows failed",
+    "tasks_failed": "tasks failed",
+    "lost": "tasks lost",
+    "doubled": "tasks done twice",
+    "refused": "submits refused",
+}
 
 
 def workflow(ledger: Path) -> loads.Document:
@@ -61,7 +69,11 @@ def soak(
     slots: int,
     progress: Callable[[str], None] = lambda text: None,
 ) -> Document:
-    """Run for ``minutes``, appending to ``file``; the verdict. Nothing of it is kept in memory."""
+    """Run for ``minutes``, appending to ``file``; the verdict. Nothing of it is kept in memory.
+
+    Raises `NotFound` or `NotAllowed` where nothing can be appended.
+    """
+    begin = append_to(file)
     interval_s = min(INTERVAL_S_MAX, minutes * 60 / INTERVALS_MIN)
     with Cluster(workers, slots) as cluster:
         ledger = cluster.home / "ledger"
@@ -101,7 +113,7 @@ def soak(
         finally:
             rows.close()
     _append(file, {"account": account})
-    found = verdict(last_evidence(file))
+    found = verdict(evidence(file, begin))
     _append(file, {"verdict": found})
     return found
 
@@ -154,7 +166,7 @@ class Observer:
             waits_ms.append(task.start_ms - task.ready_ms)
             first_ms[number] = min(first_ms.get(number, task.start_ms), task.start_ms)
         begun_ms = [
-            start_ms - self._due_ms.pop(number)
+            start_ms + ROUNDED_OFF_S * 1_000 - self._due_ms.pop(number)
             for number, start_ms in first_ms.items()
             if number in self._due_ms
         ]
@@ -206,20 +218,19 @@ class Observer:
         return sizes
 
 
-def last_evidence(file: Path) -> list[Document]:
-    """Of the last soak in the file."""
-    lines: list[Document] = []
-    with file.open() as written:
-        for text in written:
-            line = json.loads(text)
-            if "soak" in line:
-                lines.clear()
-            lines.append(line)
-    return lines
+def evidence(file: Path, begin: int) -> list[Document]:
+    """The lines of a soak from where it began; what stands before is none of its business."""
+    with file.open("rb") as lines:
+        lines.seek(begin)
+        return [json.loads(line) for line in lines]
 
 
 def verdict(lines: Sequence[Document]) -> Document:
-    """Of the lines of a file: what rises, and what is lost. ``holds``: neither, all went well."""
+    """Of the lines of a file: what rises, and what is lost.
+
+    ``well``: no workflow or task was lost, failed or was done twice, and no submit refused;
+    ``holds``: nothing rises besides, and no process was started again; ``against``: why not.
+    """
     measured = [line for line in lines if "processes" in line]
     judged = measured[math.ceil(len(measured) * WARM_UP) :]
     times_s = [line["after_s"] for line in judged]
@@ -234,13 +245,21 @@ def verdict(lines: Sequence[Document]) -> Document:
         found = trend([line["after_s"] for line in known], [line[name]["p99"] for line in known])
         latency[f"{name} p99"] = _judged(found, MS_PER_H)
     account = next(line["account"] for line in lines if "account" in line)
-    wrong = ("instances_failed", "tasks_failed", "lost", "doubled", "refused")
-    well = account["submitted"] == account["instances"] and not any(account[k] for k in wrong)
+    wrong = [f"{account[key]:,} {what}" for key, what in WRONG.items() if account[key]]
+    if account["submitted"] != account["instances"]:
+        wrong.append(f"{account['submitted']:,} submitted, but {account['instances']:,} there")
     restarted = [name for line in measured for name in line["restarted"]]
     restarted += [n for n in measured[0]["processes"] if n not in (*there, *restarted)]
-    flat = all(one["flat"] for one in (*memory.values(), *latency.values()))
+    rising = [name for name, one in {**memory, **latency}.items() if not one["flat"]]
+    against = [
+        *wrong,
+        *(f"{name} was started again" for name in restarted),
+        *(f"{name} rises" for name in rising),
+    ]
     return {
-        "holds": well and flat and not restarted,
+        "holds": not against,
+        "well": not wrong,
+        "against": against,
         "minutes": round(measured[-1]["after_s"] / 60, 2),
         "tasks_per_s": statistics.fmean(line["tasks_per_s"] for line in judged),
         "memory": memory,

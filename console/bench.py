@@ -48,8 +48,10 @@ def bench() -> None:
     change of state is synced to disk before it is visible. What else runs on the machine changes
     the figures.
     """
-    # Told to end in whatever way, it takes its cluster down.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # Told to end in whatever way, it takes its cluster down; under nohup, HUP tells it nothing.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler)
 
 
 def command_of(question: "Bench") -> click.Command:
@@ -106,7 +108,7 @@ def _runs_option(default: str) -> Decorator:
 @click.option("--small", is_flag=True, help="With the sizes of the examples: does all work?")
 @json_option
 def all_of_them(file: Path, runs: int | None, small: bool, as_json: bool) -> None:
-    """Measure everything, one after the other.
+    """Measure everything but the soak, one after the other.
 
     With the default sizes. A line of JSON is appended to FILE as soon as each is measured;
     `stenella bench compare` takes such files.
@@ -114,7 +116,9 @@ def all_of_them(file: Path, runs: int | None, small: bool, as_json: bool) -> Non
     Example: stenella bench all today.jsonl --small --runs 1
     """
     from ..bench.figures import TABLE
+    from ..bench.report import append_to
 
+    append_to(file)
     documents = []
     for question in TABLE:
         given = _given(question) if small else {}
@@ -180,8 +184,9 @@ def soak(file: Path, minutes: float, workers: int, slots: int, as_json: bool) ->
     What it can do at most is measured first, for some seconds. Then half of that is submitted at
     a steady pace, noops and shells, and every ten seconds a line of JSON is appended to FILE: rate,
     latencies, each process's memory, files and threads, sizes of files. At the end the verdict:
-    slopes per hour with their standard errors, and what was lost or done twice. Ends with 1 if
-    anything was. An hour takes some GB below $TMPDIR meanwhile.
+    slopes per hour with their standard errors, and what was lost or done twice. Ends with 1 if a
+    workflow or task was lost, failed or was done twice, or a submit refused, whatever rises. An
+    hour takes some GB below $TMPDIR meanwhile.
 
     Example: stenella bench soak soak.jsonl --minutes 0.1
     """
@@ -198,8 +203,7 @@ def soak(file: Path, minutes: float, workers: int, slots: int, as_json: bool) ->
         pages.emit(verdict)
     else:
         pages.emit_lines(_soaked(verdict))
-    account = verdict["account"]
-    return int(bool(account["lost"] or account["doubled"] or account["tasks_failed"]))
+    return int(not verdict["well"])
 
 
 def _soaked(verdict: Document) -> list[str]:
@@ -210,10 +214,10 @@ def _soaked(verdict: Document) -> list[str]:
         for name, one in rising.items()
     ]
     return [
+        "holds" if verdict["holds"] else f"does not hold: {', '.join(verdict['against'])}",
         f"{verdict['tasks_per_s']:,.0f} tasks/s for {verdict['minutes']} min: "
         f"{account['tasks']:,} tasks of {account['instances']:,} workflows, "
         f"{account['tasks_failed']} failed, {account['lost']} lost, {account['doubled']} doubled",
-        *(f"{name} was started again" for name in verdict["restarted"]),
         *pages.columns(("SERIES", "MEAN", "PER HOUR", ""), rows),
     ]
 
@@ -221,16 +225,39 @@ def _soaked(verdict: Document) -> list[str]:
 def _compared(result: Document) -> list[str]:
     named = [("", result), *((f" {name}", one) for name, one in result["further"].items())]
     return [
-        f"{result['bench']}{name}  {figure['unit']} × {figure['ratio']:.2f}"
-        f"  [{figure['ratio_min']:.2f}-{figure['ratio_max']:.2f}]"
+        f"{result['bench']}{name}  {figure['unit']} × {_ratio(figure['ratio'])}"
+        f"  [{_ratio(figure['ratio_min'])}-{_ratio(figure['ratio_max'])}]"
         for name, figure in named
     ]
 
 
+def _ratio(value: float | None) -> str:
+    return "?" if value is None else f"{value:.2f}"
+
+
+class Measured(msgspec.Struct):
+    """What is compared of a figure."""
+
+    unit: str
+    min: float | None
+    median: float | None
+    max: float | None
+
+
+class Answer(Measured, kw_only=True):
+    """The same of a benchmark's document."""
+
+    bench: str
+    parameters: Document
+    further: dict[str, Measured] = {}
+
+
 def _read(path: Path) -> list[Document]:
+    documents: list[Document] = []
     try:
-        lines = path.read_bytes().splitlines()
-        documents = [msgspec.json.decode(line, type=Document) for line in lines if line]
+        for line in filter(None, path.read_bytes().splitlines()):
+            found = msgspec.json.decode(line, type=Answer | list[Answer])
+            documents += msgspec.to_builtins(found if isinstance(found, list) else [found])
     except OSError as error:
         raise NotFound(f"{path}: {error.strerror}") from error
     except msgspec.MsgspecError as error:

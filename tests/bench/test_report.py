@@ -7,10 +7,13 @@ from typing import Any
 import pytest
 
 from stenella.bench import limits
-from stenella.bench.figures import BENCHES
+from stenella.bench.figures import BENCHES, TABLE
 from stenella.bench.loads import chain, fan, lattice, layers
-from stenella.bench.report import compare, in_unit
-from stenella.protocol.errors import Usage
+from stenella.bench.question import Bench
+from stenella.bench.report import append_to, compare, in_unit
+from stenella.bench.scale import PART, SHARES
+from stenella.protocol.errors import NotAllowed, NotFound, Usage
+from stenella.workflow.definition import TASKS_MAX
 from stenella.workflow.findings import Findings
 from stenella.workflow.validation import validate
 
@@ -71,6 +74,47 @@ def test_a_limit_is_told_in_the_unit_of_the_figure(
 def test_answers_to_different_questions_are_not_compared() -> None:
     with pytest.raises(Usage, match="parameters"):
         compare([document(1.0, 1.0, 1.0)], [document(1.0, 1.0, 1.0, tasks=6)])
+
+
+def test_nothing_is_divided_by_what_was_nothing() -> None:
+    unknown: dict[str, Any] = {"unit": "ms", "min": None, "median": None, "max": None}
+    before = document(1.0, 0.0, 2.0) | {"further": {"commit": unknown}}
+
+    [found] = compare([before], [document(2.0, 1.0, 4.0) | {"further": {"commit": unknown}}])
+
+    assert (found["ratio"], found["ratio_min"], found["ratio_max"]) == (2.0, 0.5, None)
+    assert found["further"]["commit"]["ratio"] is None
+
+
+def test_what_is_appended_begins_on_a_line_of_its_own(tmp_path: Path) -> None:
+    file = tmp_path / "results.jsonl"
+
+    assert append_to(file) == 0
+    file.write_text("cut o")
+    assert append_to(file) == append_to(file) == 6
+    assert file.read_text() == "cut o\n"
+
+
+def test_where_nothing_can_be_appended_is_said(tmp_path: Path) -> None:
+    with pytest.raises(NotFound, match="mkdir -p"):
+        append_to(tmp_path / "none" / "results.jsonl")
+    with pytest.raises(NotAllowed, match="directory"):
+        append_to(tmp_path)
+
+
+@pytest.mark.parametrize("bench", TABLE, ids=lambda bench: bench.name)
+def test_no_more_tasks_can_be_asked_for_than_a_definition_takes(bench: Bench) -> None:
+    most = {one.name: one.high for one in bench.parameters}
+
+    for tasks in (most.get("tasks", 1), most.get("first", 1), most.get("side", 1) ** 2):
+        assert tasks <= TASKS_MAX
+
+
+@pytest.mark.parametrize(("name", "share"), [("graph", 1 / PART), ("slope", SHARES[0])])
+def test_the_smallest_graph_that_another_is_held_against_has_edges(name: str, share: float) -> None:
+    [tasks] = [one for one in BENCHES[name].parameters if one.name == "tasks"]
+
+    assert any(task["depends_on"] for task in layers(round(tasks.low * share), 1)["tasks"])
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,23 @@
 """The verdict of a soak is made of its evidence alone."""
 
+import json
+import math
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from stenella.bench.soak import verdict, workflow
+from stenella.bench.pace import Pace, Submitted
+from stenella.bench.report import append_to
+from stenella.bench.soak import Observer, verdict, workflow
+from stenella.bench.soak import evidence as evidence_of
+from stenella.bench.soak_rows import Rows
+from stenella.storage.journal import Journal
 from stenella.workflow.findings import Findings
 from stenella.workflow.validation import validate
+
+from ..storage.rows import WALL_MS, batch, task
 
 WELL = {
     "instances": 100,
@@ -45,13 +55,50 @@ def test_an_hour_in_which_nothing_rises_holds() -> None:
     found = verdict(evidence())
 
     assert found["holds"]
+    assert found["well"]
     assert found["minutes"] == 60.0
+
+
+def test_what_stood_in_the_file_before_is_no_evidence(tmp_path: Path) -> None:
+    file = tmp_path / "soak.jsonl"
+    file.write_text('{"soak": {}}\nno JSON, and cut o')
+    begin = append_to(file)
+    with file.open("a") as lines:
+        lines.writelines(json.dumps(line) + "\n" for line in evidence())
+
+    assert evidence_of(file, begin) == evidence()
+
+
+def test_a_latency_is_right_on_average_though_a_start_is_rounded_down(tmp_path: Path) -> None:
+    """Each submit is due a little later in its millisecond, and its task begins 0.3 ms after."""
+    count = 1_000
+    due_ms = [WALL_MS + n / count for n in range(count)]
+    path, pace = tmp_path / "s.db", Pace(tmp_path, {}, None)
+    with closing(Journal.open(path)) as journal, closing(Rows(path)) as rows:
+        journal.start(boot="b", pid=1, wall_ms=WALL_MS, new_cluster="c")
+        observer = Observer(tmp_path, rows, pace)
+        pace.taken += [Submitted(n, due, 1.0) for n, due in enumerate(due_ms, 1)]
+        tasks = [
+            task(n, workflow_instance_id=n, start_time=math.floor(due + 0.3))
+            for n, due in enumerate(due_ms, 1)
+        ]
+        journal.commit(batch(1, *tasks))
+        observer.line(1, 0.0)  # tasks are looked at when they have had time
+        latency = observer.line(2, 0.0)["submit_to_start_ms"]
+
+    assert latency["p50"] == pytest.approx(0.3, abs=0.01)
 
 
 def test_memory_that_rises_is_told_with_its_slope() -> None:
     found = verdict(evidence(leak_mb=0.01))
 
     assert not found["holds"]
+    assert found["well"]
+    assert found["against"] == [
+        "master rss_mb rises",
+        "master own_mb rises",
+        "worker-1 own_mb rises",
+    ]
     assert found["memory"]["master rss_mb"]["per_h"] == pytest.approx(3.6, rel=0.01)
     assert not found["memory"]["master rss_mb"]["flat"]
     assert found["memory"]["worker-1 rss_mb"]["flat"]
@@ -74,7 +121,11 @@ def test_latency_that_rises_is_told() -> None:
     ids=lambda wrong: next(iter(wrong)),
 )
 def test_one_task_that_is_lost_doubled_or_refused_is_one_too_many(wrong: dict[str, int]) -> None:
-    assert not verdict(evidence(**wrong))["holds"]
+    found = verdict(evidence(**wrong))
+
+    assert not found["holds"]
+    assert not found["well"]
+    assert len(found["against"]) == 1
 
 
 def test_a_process_that_was_started_again_is_told() -> None:
