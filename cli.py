@@ -121,15 +121,27 @@ def version(as_json: bool) -> None:
 
 def main() -> None:
     """Entry of the program: runs the command of ``sys.argv`` and exits with its code."""
+    _open_what_is_closed()
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper) and stream.encoding.lower() not in ENCODINGS:
-            stream.reconfigure(errors="replace")  # a terminal that has not all our characters
+        if isinstance(stream, io.TextIOWrapper):
+            # A name of a file may be no UTF-8, and a terminal may lack some of our characters.
+            is_utf8 = stream.encoding.lower() in ENCODINGS
+            stream.reconfigure(errors="backslashreplace" if is_utf8 else "replace")
     if "_STENELLA_COMPLETE" in os.environ:  # a shell asks: console/completion.py
         from click.shell_completion import shell_complete
 
         how = os.environ["_STENELLA_COMPLETE"]
         sys.exit(shell_complete(stenella, {}, "stenella", "_STENELLA_COMPLETE", how))
     sys.exit(perform(sys.argv[1:]))
+
+
+def _open_what_is_closed() -> None:
+    """Whoever starts us may close a standard stream (``>&-``): that is as good as /dev/null, and
+    no file or socket of ours gets its number.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115 - it stays open
 
 
 def perform(arguments: Sequence[str]) -> int:
@@ -144,11 +156,15 @@ def perform(arguments: Sequence[str]) -> int:
         except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the door of the process
             from .console import ending  # nothing of it is needed by what goes well
 
+            if isinstance(error, OSError):
+                sys.stdout.flush()  # raises again if that is what failed and something is left
             return ending.tell(error, as_json)
-    except BrokenPipeError:
-        # Whoever read us has enough. Python flushes stdout once more at exit: give it a bin.
+    except OSError as error:
+        # Python flushes stdout once more at exit: give it a bin.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return PIPE_EXIT
+        if isinstance(error, BrokenPipeError):  # whoever read us has enough
+            return PIPE_EXIT
+        return ending.tell(error, as_json=False)
 
 
 def _carry_out(arguments: Sequence[str]) -> int:

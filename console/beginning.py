@@ -85,15 +85,20 @@ def init(file: str, as_json: bool) -> None:
 
     name = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in path.stem)
     text = FIRST_WORKFLOW.format(schema=SCHEMA_FILE, file=file, name=name[:128])
-    written = [path, path.with_name(SCHEMA_FILE)]
+    schema = path.with_name(SCHEMA_FILE)
     write_new(path, text)
-    if not written[1].exists():
-        write_new(written[1], schema_text() + "\n")
+    written = [path]
+    if not schema.exists():
+        write_new(schema, schema_text() + "\n")
+        written.append(schema)
     if as_json:
         pages.emit({"files": [str(one) for one in written]})
+        return
+    if schema in written:
+        click.echo(f"wrote {path} and, for your editor, {schema}")
     else:
-        click.echo(f"wrote {path} and, for your editor, {written[1]}")
-        click.echo(f"next: stenella run {path}")
+        click.echo(f"wrote {path}; {schema} was there: `stenella schema > {schema}` renews it")
+    click.echo(f"next: stenella run {path}")
 
 
 def overview() -> Document:

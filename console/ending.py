@@ -1,17 +1,20 @@
 """How a command ends that did not go well: one clear line, the problems below it, an exit code."""
 
+import errno
+import json
 import os
 import traceback
 
 import click
-import msgspec
 
-from ..protocol.errors import StenellaError, Usage
+from ..protocol.errors import RefusedInState, StenellaError, Usage
+from . import pages
 from .excerpt import headline, problem_lines
 from .text import printable
 
 BUG_EXIT = 70  # EX_SOFTWARE of sysexits.h: ours, and none of the contract's codes
 INTERRUPTED_EXIT = 130  # 128 + SIGINT
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 REPORT_HINT = "this is a bug in Stenella; set STENELLA_DEBUG=1, repeat it and report what you see"
 
 
@@ -31,7 +34,9 @@ def tell(raised: BaseException, as_json: bool) -> int:
     """Say what went wrong, where its reader looks for it; the exit code."""
     error = _for_people(raised)
     if as_json:
-        click.echo(msgspec.json.encode({"error": error.document()}))
+        document = {"error": error.document()}
+        text = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
+        click.echo(pages.encoded(text))
     else:
         click.echo(f"stenella: {printable(headline(error))}", err=True)
         for problem in error.problems:
@@ -50,6 +55,9 @@ def _for_people(error: BaseException) -> StenellaError:
             return Usage(error.format_message().rstrip(".") + hint)
         case KeyboardInterrupt() | click.Abort():
             return Interrupted("interrupted")
+        case OSError() if error.errno in NO_ROOM:
+            what = error.filename or "its output"
+            return RefusedInState(f"{what} cannot be written: {error.strerror}; make room for it")
     if os.environ.get("STENELLA_DEBUG"):
         traceback.print_exception(error)
     return Bug(f"{type(error).__name__}: {error}; {REPORT_HINT}")

@@ -33,7 +33,12 @@ VALUE_LENGTH_MAX = 200  # of an output or parameter shown to people; `--json` ha
 
 def emit(document: object) -> None:
     """One JSON document on stdout."""
-    click.echo(json.dumps(document, ensure_ascii=False))
+    click.echo(encoded(json.dumps(document, ensure_ascii=False)))
+
+
+def encoded(text: str) -> bytes:
+    """JSON is UTF-8 whatever the terminal has; what is none in the name of a file is escaped."""
+    return text.encode("utf-8", "backslashreplace")
 
 
 def emit_lines(lines: Sequence[str]) -> None:

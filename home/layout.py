@@ -145,12 +145,16 @@ def open_home(path: Path | None = None, environ: Mapping[str, str] = os.environ)
 def find_home(path: Path | None = None, environ: Mapping[str, str] = os.environ) -> Home | None:
     """Like `open_home` for readers: makes nothing, None if there is none.
 
-    Raises `NotAllowed` if others have access to it or we have none.
+    Raises `NotAllowed` if it is no folder, or if others have access to it or we have none.
     """
     home = Home(home_path(path, environ))
     try:
         if not home.root.exists():
             return None
+        if not home.root.is_dir():
+            raise NotAllowed(
+                f"the home {home.root} is no folder: set STENELLA_HOME to a folder of your own"
+            )
         require_private(home.root)
     except OSError as error:
         raise NotAllowed(

@@ -134,6 +134,64 @@ def test_nothing_is_overwritten(call: Call, tmp_path: Path) -> None:
     assert list(tmp_path.glob("*.json")) == []
 
 
+def test_only_what_was_written_is_listed_and_a_schema_that_is_there_can_be_renewed(
+    call: Call, tmp_path: Path
+) -> None:
+    schema = tmp_path / "stenella.schema.json"
+    first = call("init", tmp_path / "one.yaml", "--json").document
+    schema.write_text("mine")
+
+    second = call("init", tmp_path / "two.yaml", "--json").document
+    third = call("init", tmp_path / "three.yaml").out
+
+    assert first == {"files": [str(tmp_path / "one.yaml"), str(schema)]}
+    assert second == {"files": [str(tmp_path / "two.yaml")]}
+    assert f"{schema} was there: `stenella schema > {schema}` renews it" in third
+    assert schema.read_text() == "mine"
+
+
+def test_a_workflow_whose_name_is_no_utf8_is_refused_before_it_is_there(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    outcome = call("init", "x\udcff.yaml")
+
+    assert outcome.code == 2
+    assert "x\\udcff.yaml" in outcome.err
+    assert list(tmp_path.glob("*.*")) == []
+
+
+@pytest.mark.live
+@pytest.mark.slow
+def test_a_workflow_for_which_there_is_no_room_is_not_left_half_written(
+    home: Home, tmp_path: Path
+) -> None:
+    done = subprocess.run(
+        ["bash", "-c", 'ulimit -f 0; exec "$0" -m stenella init w.yaml', sys.executable],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+
+    assert (done.returncode, done.stderr) == (
+        6,
+        "stenella: w.yaml cannot be written: File too large\n",
+    )
+    assert not (tmp_path / "w.yaml").exists()
+
+
+@pytest.mark.live
+@pytest.mark.slow
+def test_a_file_whose_name_is_no_utf8_is_told_of_in_escapes(home: Home, tmp_path: Path) -> None:
+    name = "\udcff.yaml"
+    (tmp_path / name).write_text("name: w\ntasks: [{name: a, type: noop}]\n")
+
+    done = subprocess.run([*PROGRAM, "validate", name], cwd=tmp_path, capture_output=True)
+
+    assert (done.returncode, done.stdout) == (0, b"\\udcff.yaml is fine: w, 1 task\n")
+
+
 @pytest.mark.parametrize(("name", "code"), [("w.toml", 2), ("no/folder/w.yaml", 3)])
 def test_a_first_workflow_that_cannot_be_written_says_why(
     call: Call, tmp_path: Path, name: str, code: int

@@ -219,3 +219,35 @@ def test_public_names_of_the_package_are_there_when_asked_for() -> None:
     assert stenella.Refused.exit_code == 6
     with pytest.raises(AttributeError):
         _ = stenella.bogus
+
+
+@pytest.mark.live
+@pytest.mark.slow
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize(
+    "words", [["version"], ["version", "--json"], ["--help"], ["show", "9", "--json"]], ids=" ".join
+)
+def test_a_full_disk_below_stdout_is_no_bug(home: Home, words: list[str], unbuffered: str) -> None:
+    environment = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
+    with open("/dev/full", "w") as full:
+        ended = subprocess.run(
+            [*PROGRAM, *words], stdout=full, stderr=subprocess.PIPE, text=True, env=environment
+        )
+
+    assert ended.returncode == 6
+    assert ended.stderr.startswith("stenella: its output cannot be written: No space left")
+    assert ended.stderr.count("\n") == 1
+
+
+@pytest.mark.live
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [("version >&-", 0), ("version >&- 2>&- <&-", 0), ("show 9 >&-", 3), ("validate - <&-", 4)],
+)
+def test_a_stream_that_is_closed_is_as_good_as_none(home: Home, line: str, code: int) -> None:
+    shell = ["bash", "-c", f'"$0" -m stenella {line}', sys.executable]
+    ended = subprocess.run(shell, stderr=subprocess.PIPE, text=True)
+
+    assert ended.returncode == code
+    assert "bug" not in ended.stderr

@@ -94,6 +94,18 @@ def test_a_home_below_a_file_is_refused(tmp_path: Path) -> None:
         open_home(tmp_path / "file" / "home")
 
 
+@pytest.mark.parametrize("mode", [0o600, 0o644])
+def test_a_home_that_is_a_file_is_refused_as_such(tmp_path: Path, mode: int) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    file.chmod(mode)
+
+    with pytest.raises(NotAllowed, match="STENELLA_HOME"):
+        open_home(file)
+    with pytest.raises(NotAllowed, match=f"{file} is no folder: set STENELLA_HOME"):
+        find_home(file)
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_a_home_without_our_write_right_is_refused(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
