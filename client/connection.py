@@ -12,7 +12,7 @@ import struct
 import time
 from math import ceil
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 
 import zmq
 
@@ -33,14 +33,26 @@ FAILED_EVENTS = zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL | zmq.EVENT_HANDSHAKE_FAILED
 EVENTS = (
     zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_HANDSHAKE_FAILED_AUTH | FAILED_EVENTS | DOWN_EVENTS
 )
-START_HINT = "start a cluster with `stenella up --detach`"
+
+
+class Hints(NamedTuple):
+    """What whoever cannot come in is to do next."""
+
+    refused: str  # this key is not taken
+    away: str  # nobody answers
+
+
+OF_A_HOME = Hints(
+    "use the home it was started with (STENELLA_HOME)",
+    "start a cluster with `stenella up --detach`",
+)
 
 
 class Connection:
     """Connected when made; bodies out by `send`, bodies in by `receive`.
 
     ``endpoint`` reads ``tcp://HOST:PORT``; keys are Z85; ``frame_bytes_max`` is the largest body
-    taken: a larger one ends the connection.
+    taken: a larger one ends the connection; ``hints`` end the errors.
 
     Raises `Unreachable` within ``connect_s`` if nobody listens, if what listens is no Stenella or
     has another key than ``server_key``, or if it refuses this client's key.
@@ -55,8 +67,10 @@ class Connection:
         secret_key: bytes,
         frame_bytes_max: int,
         connect_s: float = CONNECT_S_MAX,
+        hints: Hints = OF_A_HOME,
     ) -> None:
         self.endpoint = endpoint
+        self._hints = hints
         self._up = False
         self._problem: str | None = None  # why it is not, or no longer, up
         self._context = zmq.Context()
@@ -147,7 +161,7 @@ class Connection:
             left_s = deadline - time.monotonic()
             if left_s <= 0:
                 raise Unreachable(
-                    f"no answer from {self.endpoint} within {connect_s:g} s; {START_HINT}"
+                    f"no answer from {self.endpoint} within {connect_s:g} s; {self._hints.away}"
                 )
             self._poller.poll(ceil(left_s * 1000))
             self._read_events()
@@ -155,6 +169,7 @@ class Connection:
 
     def _read_events(self) -> None:
         """Follow the connection's life."""
+        refused, away = self._hints
         while self._problem is None:
             try:
                 event, _endpoint = self._monitor.recv_multipart(zmq.NOBLOCK)
@@ -164,19 +179,16 @@ class Connection:
             if kind == zmq.EVENT_HANDSHAKE_SUCCEEDED:
                 self._up = True
             elif kind == zmq.EVENT_HANDSHAKE_FAILED_AUTH:
-                self._problem = (
-                    f"key refused by the master at {self.endpoint}; "
-                    "use the home it was started with (STENELLA_HOME)"
-                )
+                self._problem = f"key refused by the master at {self.endpoint}; {refused}"
             elif kind & FAILED_EVENTS:
                 self._problem = (
                     f"key refused or no Stenella there: {self.endpoint} is not the master that "
-                    f"this home's keys belong to; check STENELLA_HOME, or {START_HINT}"
+                    f"these keys belong to; {refused}, or {away}"
                 )
             elif kind & DOWN_EVENTS and self._up:
-                self._problem = f"the connection to {self.endpoint} is lost; {START_HINT}"
+                self._problem = f"the connection to {self.endpoint} is lost; {away}"
             elif kind & DOWN_EVENTS:
-                self._problem = f"nobody listens at {self.endpoint}; {START_HINT}"
+                self._problem = f"nobody listens at {self.endpoint}; {away}"
 
     def _raise_if_gone(self) -> None:
         if self._problem is not None:

@@ -16,6 +16,12 @@ def elsewhere() -> tuple[str | None, str | None] | None:
     return named if any(named) else None
 
 
+def elsewhere_text() -> str:
+    """The same for people: ``STENELLA_KEY=c.key``."""
+    named = ((name, os.environ.get(name)) for name in (MASTER_VARIABLE, KEY_VARIABLE))
+    return " ".join(f"{name}={value}" for name, value in named if value)
+
+
 def is_held(home: Home) -> bool:
     """Whether a supervisor or a master of this home lives, ready or not."""
     return any(locks.holder(path) is not None for path in (home.supervisor_lock, home.master_lock))

@@ -31,7 +31,7 @@ from ..protocol.errors import (
     Usage,
     WaitTimeout,
 )
-from .connection import Connection
+from .connection import OF_A_HOME, Connection, Hints
 from .presence import is_held
 
 #: How long one request is repeated; longer than a supervised master is away (5 s at most between
@@ -44,6 +44,7 @@ LOOK_AGAIN_S = 0.2
 #: Requests of `ask_each` that are under way at the same time: what a master takes in one turn
 #: shares one commit; with more it would be no faster.
 WINDOW = 250
+AWAY_ELSEWHERE = "check the address (STENELLA_MASTER), or whether that cluster is up"
 
 _to_client: CommandDecoder[ToClient] = CommandDecoder(ToClient)
 Reply = TypeVar("Reply", bound=ToClient)
@@ -155,7 +156,7 @@ class Requester:
     def _connect(self) -> Connection:
         """The connection that stands, else a new one to where the master is by now."""
         if self._connection is None:
-            address, server_key, own = self._find_master()
+            address, server_key, own, hints = self._find_master()
             self._name = own.name
             self._connection = Connection(
                 address,
@@ -163,12 +164,13 @@ class Requester:
                 public_key=own.public,
                 secret_key=own.secret,
                 frame_bytes_max=FRAME_BYTES_MAX,
+                hints=hints,
             )
             self._was_up = True
         return self._connection
 
-    def _find_master(self) -> tuple[str, bytes, KeyPair]:
-        """Its address and public key, and the key to go there with."""
+    def _find_master(self) -> tuple[str, bytes, KeyPair, Hints]:
+        """Its address and public key, the key to go there with, and what to do if that fails."""
         if self._key_path is not None:
             pair = keys.issued_key(self._key_path)
             if pair.role not in ("client", "observer"):
@@ -176,17 +178,23 @@ class Requester:
                     f"{self._key_path} is the key of a {pair.role}: `stenella key new client` "
                     "makes one to ask with"
                 )
-            return self._endpoint or pair.address, pair.server, pair
+            refused = (
+                f"{self._key_path} is good no more, or for another cluster: ask for a new one "
+                f"(`stenella key new {pair.role}` there)"
+            )
+            hints = Hints(refused, AWAY_ELSEWHERE)
+            return self._endpoint or pair.address, pair.server, pair, hints
         home = find_home(self._home_path)
         if home is None:
             raise Unreachable(_no_cluster("there is no home, so no cluster"))
         if self._endpoint is not None:
-            return self._endpoint, keys.server_keys(home).public, keys.client_keys(home)
+            hints = OF_A_HOME._replace(away=AWAY_ELSEWHERE)
+            return self._endpoint, keys.server_keys(home).public, keys.client_keys(home), hints
         master = endpoints.read(home)
         if master is None:
             raise Unreachable(_no_cluster(f"no cluster is up in {home.root}"))
         self._cluster = master.cluster
-        return master.client, master.server_key.encode(), keys.client_keys(home)
+        return master.client, master.server_key.encode(), keys.client_keys(home), OF_A_HOME
 
     def _will_be_back(self) -> bool:
         """Whether a master that is away now is worth waiting for.

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from ..client.presence import is_held
+from ..client.presence import elsewhere, elsewhere_text, is_held
 from ..home.layout import Home, find_home, home_path
 from ..protocol.errors import Unreachable, Usage, WaitTimeout
 from . import pages
@@ -104,17 +104,31 @@ def init(file: str, as_json: bool) -> None:
 def overview() -> Document:
     """The JSON document of `stenella` alone: the home, its cluster, the newest, what is next."""
     home = find_home()
-    held = home is not None and is_held(home)
-    status = _status(home) if home is not None and held else None
-    newest = newest_instances(NEWEST_MAX)  # a cluster that is silent has committed rows
+    status: Document | None
+    if elsewhere():
+        held = True
+        status, newest = _of_elsewhere()
+    else:
+        held = home is not None and is_held(home)
+        status = _status(home) if home is not None and held else None
+        newest = newest_instances(NEWEST_MAX)  # a cluster that is silent has committed rows
     return {
         "home": str(home_path()),
         "exists": home is not None,
+        "elsewhere": elsewhere_text() or None,
         "cluster": "up" if status is not None else "silent" if held else "down",
         "status": status,
         "instances": newest,
         "next": what_is_next(held, status, newest),
     }
+
+
+def _of_elsewhere() -> tuple[Document, list[Document]]:
+    """Whoever names a cluster is told why it cannot be asked."""
+    from ..client.reads import Reads
+
+    with Reads(limit_s=LIMIT_S) as client:
+        return client.status(), client.instances(NEWEST_MAX)
 
 
 def _status(home: Home) -> Document | None:
@@ -145,6 +159,8 @@ def what_is_next(held: bool, status: Document | None, newest: list[Document]) ->
         here = _a_definition_here()
         if here is None:
             return ["stenella init", "write a first workflow"]
+        if elsewhere():
+            return [f"stenella submit {here} --wait", "run it there"]
         return [f"stenella run {here}", "run it; a cluster is started if none is up"]
     if newest[0]["state"] != "SUCCESS":
         return ["stenella show last", "see what failed and why"]
@@ -160,7 +176,9 @@ def overview_lines(document: Document) -> list[str]:
     """`stenella` alone, for people."""
     newest = document["instances"]
     lines = [f"home     {printable(document['home'])}", f"cluster  {_cluster(document)}"]
-    if not document["exists"]:
+    if document["elsewhere"]:
+        lines[0] = f"home     elsewhere: {printable(document['elsewhere'])}"
+    elif not document["exists"]:
         lines[0] += "  (made by the first run; $STENELLA_HOME is another one)"
     if newest:
         lines += ["", *pages.instances(newest)]

@@ -9,7 +9,7 @@ from ..client.presence import is_held
 from ..client.reads import Reads
 from ..home import settings
 from ..home.layout import find_home
-from ..protocol.errors import Unreachable, WaitTimeout
+from ..protocol.errors import Unreachable, Usage, WaitTimeout
 from . import pages
 from .options import duration, json_option
 
@@ -26,7 +26,9 @@ LOOK_PAUSE_S = 0.05
     metavar="D",
     help="Let running tasks finish for so long (30s, 5m); else worker.drain_s of conf.toml.",
 )
-@click.option("--keep", is_flag=True, help="Let tasks run on; the next `up` takes them up.")
+@click.option(
+    "--keep", is_flag=True, help="Let tasks run on, wait for nothing; the next `up` takes them up."
+)
 @json_option
 def down(wait_s: float | None, keep: bool, as_json: bool) -> None:
     """Take the cluster down.
@@ -36,18 +38,22 @@ def down(wait_s: float | None, keep: bool, as_json: bool) -> None:
 
     Example: stenella down --wait 5m
     """
+    if keep and wait_s is not None:
+        raise Usage("--keep waits for nothing: give --keep or --wait")
     home = find_home()
     if home is None or not is_held(home):
         where = "there is no home" if home is None else f"no cluster is up in {home.root}"
-        raise Unreachable(f"{where}; start one with `stenella up --detach`")
-    chosen = settings.load(home)
-    drain_s = chosen.worker.drain_s if wait_s is None else wait_s
+        raise Unreachable(
+            f"{where}: there is nothing to take down; for another home set STENELLA_HOME"
+        )
+    if wait_s is None:  # else no setting is read: with bad ones a cluster comes down, too
+        wait_s = 0.0 if keep else settings.load(home).worker.drain_s
     unheard: Unreachable | None = None
-    meanwhile = "goes on" if keep else f"may go on for {drain_s:g} s"
+    meanwhile = "goes on" if keep else f"may go on for {wait_s:g} s"
     click.echo(f"going down; what runs {meanwhile}", err=True)
     with Client(home.root) as client:
         try:
-            client.shutdown(drain_s, keep)
+            client.shutdown(wait_s, keep)
         except Unreachable as error:
             unheard = error  # the last answer may have been lost with the connection
     deadline = time.monotonic() + LEAVE_S

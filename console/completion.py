@@ -10,6 +10,7 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem, get_completion_class
 
+from ..client.presence import elsewhere
 from ..home.layout import find_home
 from ..protocol.errors import StenellaError
 
@@ -100,7 +101,7 @@ def _answer(question: Any, otherwise: Any) -> Any:
 
     try:
         home = find_home()
-        if home is None:
+        if home is None or elsewhere():  # whose ids and names are others
             return otherwise
         with closing(StoredHistory(home)) as stored:
             return question(stored)

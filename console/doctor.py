@@ -9,7 +9,7 @@ from ..client.presence import is_held
 from ..home.layout import Home, find_home
 from ..protocol.errors import NotFound, StenellaError
 from . import pages
-from .history import read
+from .history import read_of
 from .options import json_option
 from .text import printable
 
@@ -85,5 +85,5 @@ def patient_of(home: Home) -> "Patient":
                 patient.mailboxes = client.mailboxes()
                 patient.stuck = client.stuck()
     with suppress(StenellaError):  # the check of the database says why
-        patient.letters = read(lambda reader: reader.dead_letters(LETTERS))
+        patient.letters = read_of(home, lambda reader: reader.dead_letters(LETTERS))
     return patient

@@ -90,8 +90,11 @@ def read(question: Callable[[Reader], Result]) -> Result:
         with Reads(limit_s=LIMIT_S) as client:
             return question(client)
     home = find_home()
-    if home is None:
-        return question(NoHistory())
+    return question(NoHistory()) if home is None else read_of(home, question)
+
+
+def read_of(home: Home, question: Callable[[Reader], Result]) -> Result:
+    """As `read`, of that home whatever the environment names."""
     if is_held(home):
         from ..client.reads import Reads  # zmq: loaded only where there is a cluster
 
@@ -227,7 +230,7 @@ class StoredHistory:
 
 def workflow_names(limit: int) -> list[str]:
     """Names of the workflows of the home; read from its file, also while a cluster is up."""
-    home = find_home()
+    home = None if elsewhere() else find_home()
     if home is None:
         return []
     with closing(StoredHistory(home)) as stored:
@@ -287,8 +290,6 @@ def log_tail(home: Home | None, document: Document, task: Document, lines_max: i
     path = find_log(home, instance, number, task["attempt"])
     if path is not None:
         text, is_cut = _end_of(path, TAIL_BYTES)
-    elif home is not None and elsewhere():
-        return []  # `run` goes to the home's cluster whatever the environment names
     else:
         try:
             end, is_cut = read(lambda reader: reader.log_end(number, task["attempt"], TAIL_BYTES))

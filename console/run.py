@@ -10,12 +10,12 @@ import click
 
 from ..client.client import Client, Instance, check_params
 from ..client.plan import Shape
-from ..client.presence import is_held
+from ..client.presence import elsewhere, elsewhere_text, is_held
 from ..client.reads import is_final, new_request_id, succeeded
 from ..client.script_file import SCRIPT_OPTIONS, ScriptOptions, pairs
 from ..home import endpoints
 from ..home.layout import Home, open_home
-from ..protocol.errors import RefusedInState, Unreachable, WaitTimeout
+from ..protocol.errors import RefusedInState, Unreachable, Usage, WaitTimeout
 from . import pages
 from .groups import warn_of_empty_groups
 from .history import Reader, logs_home, read
@@ -70,11 +70,16 @@ def run(
     input. After -- stand a command and its arguments, which run here as they are, without a shell:
     `stenella run -- make all`. Other options than --param are for scripts and commands; they win
     over #STENELLA lines. Uses the cluster that is up in the home, else starts one that leaves when
-    it is idle.
+    it is idle; a cluster elsewhere (STENELLA_KEY) takes `submit`.
     Ctrl-C asks whether to stop the workflow; where nobody can be asked it is stopped.
 
     Example: stenella run nightly.yaml -p day=2026-01-31
     """
+    if elsewhere():
+        raise Usage(
+            f"{elsewhere_text()} is about a cluster elsewhere, and `run` uses that of a home: "
+            "unset it, or use `stenella submit --wait`"
+        )
     home = open_home()
     submit_dir = os.getcwd()
     script_options = ScriptOptions(**options)

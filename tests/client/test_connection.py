@@ -4,13 +4,17 @@ import socket as tcp
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import gevent
+import msgspec
 import pytest
 import zmq
 from gevent.hub import get_hub
 
 from stenella.client.connection import Connection
+from stenella.client.reads import Reads
+from stenella.home.keys import KeyFile
 from stenella.protocol.errors import Unreachable
 from stenella.runtime.link import LinkLimits, RouterLink
 from stenella.runtime.zap import ZapServer
@@ -126,6 +130,50 @@ def test_a_port_where_nobody_listens_is_named_as_such() -> None:
 
     assert f"nobody listens at tcp://127.0.0.1:{port}" in message
     assert "stenella up --detach" in message
+
+
+def key_file(folder: Path, address: str) -> Path:
+    """Of a client that the master at ``address`` does not know."""
+    path = folder / "c.key"
+    made = KeyFile(
+        role="client",
+        name="ci",
+        public=STRANGER_KEY.decode(),
+        secret=STRANGER_SECRET.decode(),
+        server=SERVER_KEY.decode(),
+        cluster="c1",
+        address=address,
+    )
+    path.write_bytes(msgspec.json.encode(made))
+    path.chmod(0o600)
+    return path
+
+
+def test_the_holder_of_a_key_that_is_refused_is_told_to_ask_for_another(
+    door: EchoDoor, tmp_path: Path
+) -> None:
+    key = key_file(tmp_path, door.endpoint)
+
+    with Reads(key=key) as client, pytest.raises(Unreachable) as refusal:
+        client.status()
+
+    assert "key refused by the master" in refusal.value.message
+    assert f"{key} is good no more" in refusal.value.message
+    assert "`stenella key new client` there" in refusal.value.message
+    assert "STENELLA_HOME" not in refusal.value.message
+
+
+def test_the_holder_of_a_key_whose_address_is_silent_is_not_told_to_start_a_cluster(
+    tmp_path: Path,
+) -> None:
+    with tcp.create_server(("127.0.0.1", 0)) as listener:
+        address = f"tcp://127.0.0.1:{listener.getsockname()[1]}"
+
+    with Reads(key=key_file(tmp_path, address)) as client, pytest.raises(Unreachable) as refusal:
+        client.status()
+
+    assert f"nobody listens at {address}; check the address (STENELLA_MASTER)" in str(refusal.value)
+    assert "stenella up" not in refusal.value.message
 
 
 @pytest.mark.slow

@@ -7,14 +7,18 @@ from stenella.home import locks
 from stenella.home.layout import Home
 from stenella.protocol.commands import (
     Command,
+    DebugReply,
+    DebugRequest,
     DefinitionRead,
     ExplainRead,
     FromClient,
     InstanceChanged,
+    InstanceList,
     InstanceRead,
     InstanceWatch,
     KillTask,
     Refused,
+    StatusRead,
     Stop,
     Submit,
 )
@@ -39,6 +43,14 @@ DEFINITION = {
     "digest": "d",
     "part": encode(load_bytes(WORKFLOW.encode(), "w.yaml")),
     "next_offset": None,
+}
+
+
+STATUS = {
+    "problem": None,
+    "time": START_S,
+    "masters": [],
+    "workers": [{"id": "worker-1", "state": "alive", "groups": ["default"], "slots": 2, "free": 1}],
 }
 
 
@@ -71,6 +83,8 @@ class Cluster:
         self.submits: list[Submit] = []
         self.killed: list[str] = []
         self.causes: list[dict[str, Any]] = []
+        self.listed = True  # whether its instance is there already
+        self.letters: list[dict[str, Any]] = []
 
     def answer(self, request: FromClient, _copy: int) -> list[Command]:
         match request:
@@ -92,6 +106,12 @@ class Cluster:
                 return [page(request, DEFINITION)]
             case ExplainRead():
                 return [page(request, {"causes": self.causes})]
+            case StatusRead():
+                return [page(request, STATUS)]
+            case InstanceList():
+                return [page(request, [self.instance()] if self.listed else [])]
+            case DebugRequest(kind="dead-letters"):
+                return [DebugReply(request_id=request.request_id, rows=self.letters)]
             case InstanceRead():
                 return [page(request, {**self.instance(), "tasks": self.tasks()})]
             case _:

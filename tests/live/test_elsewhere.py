@@ -255,3 +255,4 @@ def test_a_client_elsewhere_asks_for_all_until_its_key_is_revoked(
     assert elsewhere.json("stop", "1", code=3)["error"]["code"] == "not_found"
     home.run("key", "revoke", "ci")
     until(lambda: "key refused by the master" in elsewhere.said("ls"), "it is good no more", 6.0)
+    assert "`stenella key new client` there" in elsewhere.said("ls")

@@ -128,7 +128,7 @@ def test_down_keep_leaves_a_task_to_be_adopted(cluster: LiveHome) -> None:
     )
     until(lambda: cluster.ledger_lines(), "it runs")
 
-    told = cluster.start("down", "--wait", "0s", "--keep").communicate()[0]
+    told = cluster.start("down", "--keep").communicate()[0]
     assert told == "going down; what runs goes on\nthe cluster is down\n"
     gate.touch()
     cluster.run("up", "--workers", "2", "--detach")
