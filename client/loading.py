@@ -50,7 +50,7 @@ def load(
     Raises DefinitionRefused with all problems, NotFound, NotAllowed, or Usage.
     """
     name = os.fspath(source)
-    data = _read(name)
+    data = read_file(name, FILE_BYTES_MAX)
     return load_bytes(data, name, known_types=known_types, options=options, submit_dir=submit_dir)
 
 
@@ -117,12 +117,15 @@ def _validated(document: object, findings: Findings, types: Collection[str]) -> 
     return definition
 
 
-def _read(name: str) -> bytes:
+def read_file(name: str, bytes_max: int) -> bytes:
+    """What is in a file, or comes on standard input for ``-``; of more than ``bytes_max`` one byte
+    more. Raises NotFound, NotAllowed, or Usage.
+    """
     if name == STDIN:
-        return sys.stdin.buffer.read(FILE_BYTES_MAX + 1)
+        return sys.stdin.buffer.read(bytes_max + 1)
     try:
         with Path(name).open("rb") as file:
-            return file.read(FILE_BYTES_MAX + 1)
+            return file.read(bytes_max + 1)
     except FileNotFoundError:
         raise NotFound(f"there is no file {name}") from None
     except PermissionError:

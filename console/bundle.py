@@ -32,19 +32,16 @@ LOG_BYTES = 64 * 1024
 #: Of live instances, newest first: some hundred tasks.
 EVENTS = 500
 LIBRARIES = ("click", "gevent", "msgspec", "peewee", "psutil", "pyzmq", "rich")
-#: A setting whose name says one of these is only said to be set.
-SECRET_WORDS = ("key", "password", "secret", "token", "url")
-HIDDEN = "<hidden>"
 
 README = """\
 A bundle of `stenella debug bundle` for a bug report.
 
-It holds: versions, settings (secrets masked), what the cluster says of its nodes and actors, what
-`stenella doctor` found, dead letters without their bodies, the ends of the nodes' logs, the tables
-of the database with how many rows each has, and the last events of instances that have not ended.
+It holds: versions, settings, what the cluster says of its nodes and actors, what `stenella doctor`
+found, dead letters without their bodies, the ends of the nodes' logs, the tables of the database
+with how many rows each has, and the last events of instances that have not ended.
 
 It holds no scripts, parameters, outputs, environments, definitions, keys, and no task's log. Names
-of workers, hosts and folders are in it: look before you send it.
+of workers, hosts, accounts and folders, and addresses are in it: look before you send it.
 """
 
 
@@ -100,14 +97,13 @@ def versions() -> dict[str, Any]:
 
 
 def chosen(home: Home) -> dict[str, Any]:
-    """Every setting and where it comes from."""
+    """Every setting and where it comes from; none of them is a secret."""
     loaded = settings.load(home)
     found = {}
     for key in settings.TYPES:
         section, name = key.split(".")
         value = msgspec.to_builtins(getattr(getattr(loaded, section), name))
-        is_secret = any(word in name for word in SECRET_WORDS)
-        found[key] = {"value": HIDDEN if is_secret else value, "origin": loaded.origins[key]}
+        found[key] = {"value": value, "origin": loaded.origins[key]}
     return found
 
 

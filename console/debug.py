@@ -10,7 +10,7 @@ from ..client.client import Client
 from ..client.presence import elsewhere
 from ..client.reads import Reads
 from ..home.layout import find_home
-from ..protocol.errors import NotFound
+from ..protocol.errors import NotFound, Usage
 from . import doctor, letters, pages, peeked, trace_chart
 from . import mailboxes as boxes
 from .history import Reader, read, task_of
@@ -112,10 +112,19 @@ def dead_letters(ctx: click.Context, as_json: bool) -> None:
     """
     if ctx.invoked_subcommand is None:
         _tell_letters(LETTERS, as_json)
+    elif as_json:
+        command = f"stenella debug dead-letters {ctx.invoked_subcommand}"
+        raise Usage(f"--json goes behind the command: {command} … --json")
 
 
 @dead_letters.command("list")
-@click.option("--limit", type=click.IntRange(1, 1_000), default=LETTERS, show_default=True)
+@click.option(
+    "--limit",
+    type=click.IntRange(1, 1_000),
+    default=LETTERS,
+    show_default=True,
+    help="At most so many.",
+)
 @json_option
 def letter_list(limit: int, as_json: bool) -> None:
     """List dead letters, newest first.

@@ -1,13 +1,11 @@
 """``import``: workflows of other systems as definitions of ours."""
 
-import sys
 from pathlib import Path
 
 import click
 
-from ..client.loading import STDIN, load_document
+from ..client.loading import STDIN, load_document, read_file
 from ..client.wfformat import FILE_BYTES_MAX, refuse_larger, to_document, to_yaml
-from ..protocol.errors import NotAllowed, NotFound, Usage
 from . import pages
 from .new_file import write_new
 from .options import json_option
@@ -39,7 +37,8 @@ def wfformat(file: str, scale: float, output: str | None, as_json: bool) -> None
 
     Example: stenella import wfformat montage.json --scale 0.01 -o montage.yaml
     """
-    data = _read(file)
+    data = read_file(file, FILE_BYTES_MAX)
+    refuse_larger(len(data), file)
     source = "<stdin>" if file == STDIN else file
     document = to_document(data, source, scale)
     load_document(document, source)  # a circle, or a size that no workflow may have
@@ -56,21 +55,3 @@ def wfformat(file: str, scale: float, output: str | None, as_json: bool) -> None
     else:
         click.echo(f"wrote {output}: {document['name']}, {len(document['tasks']):,} tasks")
         click.echo(f"next: stenella plan {output} · stenella run {output}")
-
-
-def _read(file: str) -> bytes:
-    if file == STDIN:
-        data = sys.stdin.buffer.read(FILE_BYTES_MAX + 1)
-    else:
-        try:
-            with Path(file).open("rb") as opened:
-                data = opened.read(FILE_BYTES_MAX + 1)
-        except FileNotFoundError:
-            raise NotFound(f"there is no file {file}") from None
-        except PermissionError:
-            raise NotAllowed(f"the file {file} may not be read by this user") from None
-        except (OSError, ValueError) as error:
-            why = getattr(error, "strerror", None) or error
-            raise Usage(f"{file} cannot be read: {why}") from None
-    refuse_larger(len(data), file)
-    return data

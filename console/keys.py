@@ -28,8 +28,11 @@ def key() -> None:
 @key.command("new")
 @click.argument("role", type=click.Choice(keyring.ISSUED_ROLES))
 @click.option("--name", help="Whose key it is; of a worker its name. Else one is made up.")
-def key_new(role: keys.Role, name: str | None) -> None:
+@json_option
+def key_new(role: keys.Role, name: str | None, as_json: bool) -> None:
     """Make a key and print it, once; it is good at once.
+
+    It is a JSON document, --json or not.
 
     A worker takes tasks; a client may ask for everything; an observer may read only. Write it into
     a file for the other machine, `stenella key new worker > w.key`. There a worker begins with
@@ -89,7 +92,7 @@ def key_revoke(name: str, as_json: bool) -> None:
 
     Who is connected with it is cut off within two seconds.
 
-    Example: stenella key revoke worker-3f9a2c
+    Example: stenella key revoke worker-k3f9a2
     """
     record = keyring.revoke(_home(), name, time.time())
     if as_json:

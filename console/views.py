@@ -15,7 +15,6 @@ import click
 from ..client.plan import Shape
 from ..client.reads import Reads, is_final
 from ..protocol.errors import RefusedInState
-from ..protocol.states import TASK_FINAL
 from . import pages
 from .progress import FAILED, Progress, count_line
 from .text import printable
@@ -28,8 +27,6 @@ AWAY = ("worker_silent", "unreachable")
 #: a log of a build wants to see life at first and not ten thousand lines in the end.
 PAUSES_S = ((10.0, 1.0), (120.0, 10.0), (float("inf"), 60.0))
 FAILURES_TOLD_MAX = 10  # by name, as they happen; the end tells the others
-
-FINAL = frozenset(state.name for state in TASK_FINAL)
 
 
 class View(Protocol):

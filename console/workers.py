@@ -7,7 +7,7 @@ import click
 
 from ..client.client import Client
 from ..client.reads import Reads
-from ..protocol.errors import WaitTimeout
+from ..protocol.errors import Usage, WaitTimeout
 from . import pages
 from .nodes import worker_start
 from .options import duration, json_option
@@ -57,6 +57,8 @@ def worker_drain(name: str, wait: bool, timeout_s: float | None, as_json: bool) 
 
     Example: stenella worker drain worker-1 --wait
     """
+    if timeout_s is not None and not wait:
+        raise Usage("--timeout is about --wait: give both")
     with Client() as client:
         result = client.order_worker(name, "drain")
         if wait:

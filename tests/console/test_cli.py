@@ -1,5 +1,6 @@
 """How commands end: exit codes, where errors are told, and what a command costs."""
 
+import json
 import os
 import subprocess
 import sys
@@ -95,6 +96,13 @@ def test_the_help_of_a_command_has_one_example(words: tuple[str, ...], call: Cal
     assert outcome.out.count("Example: stenella " + " ".join(words)) == 1
 
 
+@pytest.mark.parametrize("words", leaves(cli.stenella))
+def test_every_option_of_a_command_says_what_it_is(words: tuple[str, ...]) -> None:
+    options = [one for one in leaves(cli.stenella)[words].params if isinstance(one, click.Option)]
+
+    assert [option.name for option in options if not option.help] == []
+
+
 def test_the_version_is_the_packages(call: Call) -> None:
     assert call("version").out == f"stenella {stenella.__version__}\n"
     assert call("version", "--json").document == {"version": stenella.__version__}
@@ -114,6 +122,8 @@ def test_the_version_is_the_packages(call: Call) -> None:
         "logs last/",
         "wait 1 --timeout 5",
         "down --wait soon",
+        "down --wait 1s --keep",
+        "worker drain worker-1 --timeout 1s",
         "debug trace last",
     ],
 )
@@ -134,9 +144,22 @@ def test_a_usage_error_is_a_document_where_documents_are_wanted(call: Call) -> N
     assert outcome.document["error"]["code"] == "usage"
 
 
+def test_a_group_before_its_command_takes_no_json(call: Call) -> None:
+    outcome = call("debug", "dead-letters", "--json", "list")
+
+    assert outcome.code == 2
+    assert "dead-letters list … --json" in outcome.document["error"]["message"]
+
+
+def test_an_error_about_a_name_that_is_no_utf8_is_a_document(call: Call) -> None:
+    outcome = call("validate", "\udcff.yaml", "--json")
+
+    assert outcome.code == 3
+    assert json.loads(outcome.out)["error"]["message"] == "there is no file \udcff.yaml"
+
+
 @pytest.mark.parametrize(
-    "line",
-    ["status", "stop 1", "stop last", "kill 1/a", "down", "debug mailboxes", "submit {file}"],
+    "line", ["status", "stop 1", "stop last", "kill 1/a", "debug mailboxes", "submit {file}"]
 )
 def test_what_needs_a_cluster_says_how_to_start_one(line: str, call: Call, tmp_path: Path) -> None:
     (tmp_path / "w.yaml").write_text("name: w\ntasks: [{name: a, type: noop}]\n")
@@ -146,6 +169,28 @@ def test_what_needs_a_cluster_says_how_to_start_one(line: str, call: Call, tmp_p
     assert outcome.code == 5
     assert "stenella up --detach" in outcome.err
     assert outcome.err.count("\n") == 1
+
+
+def test_where_nothing_is_up_nothing_is_taken_down_and_nobody_is_told_to_start_it(
+    call: Call,
+) -> None:
+    outcome = call("down")
+
+    assert outcome.code == 5
+    assert "nothing to take down" in outcome.err
+    assert "stenella up" not in outcome.err
+
+
+def test_a_home_that_is_a_file_is_told_as_such(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "file"
+    file.touch(0o600)
+    monkeypatch.setenv("STENELLA_HOME", str(file))
+
+    for words in ((), ("ls",), ("doctor",)):
+        outcome = call(*words)
+        assert (outcome.code, outcome.err.count("STENELLA_HOME")) == (8, 1)
 
 
 def test_a_home_that_others_can_read_is_not_used(call: Call, home: Home) -> None:

@@ -9,6 +9,7 @@ import click
 import pytest
 
 import stenella
+from stenella.bench.figures import BENCHES
 from stenella.cli import stenella as program
 from stenella.home.settings import TYPES
 from stenella.workflow import reading
@@ -18,6 +19,7 @@ from .document import PAGES, ROOT, blocks, tables
 
 DEFINITIONS = ROOT / "docs" / "definitions.md"
 HOW_IT_WORKS = ROOT / "docs" / "how-it-works.md"
+PROGRAMS = ROOT / "docs" / "programs.md"
 OPERATIONS = ROOT / "docs" / "operations.md"
 ROBUSTNESS = ROOT / "docs" / "robustness.md"
 
@@ -41,6 +43,16 @@ def test_the_lists_of_commands_cut_no_sentence() -> None:
     cut = [line for text in commands_page.lists() for line in text if line.endswith("...")]
 
     assert [line for line in cut if not line.startswith("Usage:")] == []
+
+
+def test_every_command_that_takes_json_has_its_document_described() -> None:
+    described = {name for row in tables(PROGRAMS, "Documents") for name in _CODE.findall(row[0])}
+    commands = [words[1:] for words, text in commands_page.helps() if "--json" in text]
+    names = {" ".join(words) or "stenella" for words in commands}
+    measured = {f"bench {name}" for name in BENCHES}
+
+    assert sorted(names - measured - described) == []
+    assert "bench NAME" in described
 
 
 @pytest.mark.parametrize("line", EXAMPLES)

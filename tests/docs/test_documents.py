@@ -16,6 +16,7 @@ _CODE = re.compile(r"`([^`]+)`")
 
 #: In this order; each after `stenella` and with --json, what it ends with in brackets.
 SAID = [
+    ("init first.yaml", 0),
     ("up --workers 1 --detach", 0),
     ("validate one.json", 0),
     ("plan one.json", 0),
@@ -31,7 +32,10 @@ SAID = [
     ("worker resize worker-1 3", 0),
     ("worker drain worker-1", 0),
     ("worker resume worker-1", 0),
+    ("", 0),
+    ("key new client --name c", 0),
     ("key ls", 0),
+    ("key revoke c", 0),
     ("version", 0),
     ("submit waits.json", 0),
     ("explain last", 0),
@@ -67,14 +71,19 @@ def test_documents_have_the_keys_that_are_described(tmp_path: Path) -> None:
     expected = described()
     expected["worker ls"] = expected["workers"]
     expected["ls"] = expected["show"] - {"tasks"}
+    expected["key revoke"] = expected["key ls"]
     expected["debug mailboxes"] |= expected["wire"] | expected["storage"]
     try:
         for words, code in SAID:
             document = home.json(*shlex.split(words), code=code)
-            command = next(name for name in expected if words.startswith(name))
+            named = words or "stenella"
+            command = next(name for name in expected if named.startswith(name))
             assert keys(document) == expected[command], words
             for part in ("tasks", "causes", "masters", "workers"):
                 if isinstance(document, dict) and isinstance(document.get(part), list):
                     assert keys(document[part]) == expected[part], (words, part)
+        ended = home.json("explain", "1/one")
+        assert keys(ended) == expected["explain"] | {"task"}
+        assert {"task", *ended["task"]} == expected["explain ID/TASK"]
     finally:
         home.run("down", "--wait", "0s")
