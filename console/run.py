@@ -17,6 +17,7 @@ from ..home import endpoints
 from ..home.layout import Home, open_home
 from ..protocol.errors import RefusedInState, Unreachable, Usage, WaitTimeout
 from . import pages
+from .ending import INTERRUPTED_EXIT, Interrupted
 from .groups import warn_of_empty_groups
 from .history import Reader, logs_home, read
 from .naming import find_given, shape_of
@@ -31,10 +32,9 @@ from .options import (
 )
 from .result import result
 from .starting import ensure_cluster
-from .views import JsonView, make_view, watch_until_end
+from .views import JsonView, View, make_view, watch_until_end
 
 FAILED_EXIT = 1
-INTERRUPTED_EXIT = 130
 EMBEDDED = ("embedded",)  # a supervisor that leaves when nobody uses the cluster
 STARTS_MAX = 3  # an embedded cluster may leave at the very moment we want to use it
 DEATH_S = 3.0  # without a word while nobody holds the home: its cluster was killed
@@ -95,8 +95,7 @@ def run(
         warn_of_empty_groups(client, (task.worker_group for task in definition.tasks))
         document, interrupted = _follow(home, client, number, shape)
         if document is None:
-            click.echo(f"it goes on: stenella wait {number}", err=True)
-            return INTERRUPTED_EXIT
+            raise Interrupted(f"interrupted; it goes on: stenella wait {number}")
         others = _other_live(client, number) if is_ours else []
     _tell(home, document, shape, as_json)
     for other in others:
@@ -137,6 +136,8 @@ def submit(
         started = client.submit(
             definition, pairs(given.param), submit_dir=submit_dir, dry_run=dry_run
         )
+        if waits:  # said first: whatever happens to this command, its number is known
+            click.echo(f"submitted as workflow instance {started.id}", err=True)
         warn_of_empty_groups(client, (task.worker_group for task in definition.tasks))
         if not waits:
             if as_json:
@@ -147,7 +148,7 @@ def submit(
             return 0
         shape = Shape(definition)
         with make_view(shape) as view:
-            document = watch_until_end(client, started.id, view)
+            document = _watched(client, started.id, view)
     _tell(logs_home(), document, shape, as_json)
     return _exit_code(document)
 
@@ -200,17 +201,24 @@ def _until_end(address: Address, timeout_s: float | None, as_json: bool, *, as_l
     document, shape = read(begin)
     number = document["workflow_instance_id"]
     if not is_final(document):
-        try:
-            with Client() as client, JsonView() if as_lines else make_view(shape) as view:
-                document = watch_until_end(client, number, view, timeout_s)
-        except KeyboardInterrupt:
-            click.echo(f"it goes on: stenella watch {number}", err=True)
-            return INTERRUPTED_EXIT
+        with Client() as client, JsonView() if as_lines else make_view(shape) as view:
+            document = _watched(client, number, view, timeout_s)
     elif as_lines:
         pages.emit(document)
     if not as_lines:
         _tell(logs_home(), document, shape, as_json)
     return _exit_code(document)
+
+
+def _watched(client: Client, number: int, view: View, timeout_s: float | None = None) -> Document:
+    """As `watch_until_end`, for an instance that goes on without us: an error says so."""
+    try:
+        return watch_until_end(client, number, view, timeout_s)
+    except KeyboardInterrupt:
+        raise Interrupted(f"interrupted; it goes on: stenella watch {number}") from None
+    except Unreachable as error:
+        text = f"{error.message}; workflow instance {number} goes on then: stenella watch {number}"
+        raise Unreachable(text) from error
 
 
 def _start(home: Home, submit_as: Callable[[str], Instance]) -> tuple[int, bool]:

@@ -1,6 +1,6 @@
-"""A home of the test's own, and commands called as the program does."""
+"""A home of the test's own, a cluster played in it, and commands called as the program does."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,8 @@ import pytest
 
 from stenella import cli
 from stenella.home.layout import Home, open_home
+
+from .playing import WORKFLOW, Cluster, Playing
 
 
 @dataclass(frozen=True)
@@ -45,3 +47,25 @@ def call(home: Home, capfd: pytest.CaptureFixture[str]) -> Call:
         return Outcome(code, *capfd.readouterr())
 
     return call
+
+
+@pytest.fixture
+def play(home: Home) -> Iterator[Any]:
+    """Lets a cluster be up in the home; it is taken away after the test."""
+    playing: list[Playing] = []
+
+    def play(end: str) -> Cluster:
+        playing.append(Playing(home, end))
+        return playing[-1].cluster
+
+    yield play
+    for one in playing:
+        one.close()
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """The workflow that a played cluster runs."""
+    path = tmp_path / "nightly.yaml"
+    path.write_text(WORKFLOW)
+    return path

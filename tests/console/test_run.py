@@ -1,12 +1,6 @@
 """``run``, ``submit``, ``wait`` and ``stop`` against a door that plays a cluster."""
 
 import os
-import pty
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,29 +12,8 @@ from stenella.home.layout import Home
 from stenella.workflow.definition import decode
 
 from .conftest import Call
-from .playing import WORKFLOW, Cluster, Playing
 
 pytestmark = pytest.mark.live
-
-
-@pytest.fixture
-def play(home: Home) -> Iterator[Any]:
-    playing: list[Playing] = []
-
-    def play(end: str) -> Cluster:
-        playing.append(Playing(home, end))
-        return playing[-1].cluster
-
-    yield play
-    for one in playing:
-        one.close()
-
-
-@pytest.fixture
-def file(tmp_path: Path) -> Path:
-    path = tmp_path / "nightly.yaml"
-    path.write_text(WORKFLOW)
-    return path
 
 
 def write_log(home: Home, number: int, text: str) -> None:
@@ -179,6 +152,15 @@ def test_waiting_ends_as_the_workflow_does(
     assert call("wait", "last", "--json").document["state"] == end
 
 
+def test_a_submit_that_waits_names_its_instance_first(call: Call, play: Any, file: Path) -> None:
+    play("SUCCESS")
+
+    outcome = call("submit", file, "-p", "day=1", "--wait", "--json")
+
+    assert outcome.document["state"] == "SUCCESS"
+    assert outcome.err.splitlines()[0] == "submitted as workflow instance 7"
+
+
 def test_a_watch_shows_the_end_and_ends_as_the_workflow_does(call: Call, play: Any) -> None:
     play("FAILURE")
 
@@ -236,87 +218,14 @@ def test_a_kill_wants_a_task(call: Call) -> None:
     assert "stenella stop last" in outcome.err
 
 
-def wait_for_watch(cluster: Cluster) -> None:
-    deadline = time.monotonic() + 20
-    while not cluster.watches and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert cluster.watches
-
-
-@pytest.mark.slow
-def test_an_interrupt_where_nobody_can_be_asked_stops_the_workflow(
-    home: Home, play: Any, file: Path
+@pytest.mark.parametrize(("more", "code"), [([], 2), (["--wait", "0s"], 6), (["--keep"], 6)])
+def test_bad_settings_do_not_keep_a_cluster_up(
+    call: Call, home: Home, play: Any, more: list[str], code: int
 ) -> None:
-    cluster = play("RUNNING_EXECUTION")
-    command = [sys.executable, "-m", "stenella", "run", str(file), "-p", "day=1", "--json"]
-    running = subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
-    wait_for_watch(cluster)
+    play("SUCCESS")
+    home.conf.write_text("[worker]\nslotz = 1\n")
 
-    running.send_signal(signal.SIGINT)
-    out, err = running.communicate(timeout=20)
+    outcome = call("down", *more)
 
-    assert running.returncode == 130
-    assert cluster.stopped
-    assert b'"state": "STOP"' in out
-    assert b"Traceback" not in err
-
-
-@pytest.mark.slow
-def test_an_interrupted_watch_leaves_the_workflow_alone(home: Home, play: Any) -> None:
-    cluster = play("RUNNING_EXECUTION")
-    watching = subprocess.Popen(
-        [sys.executable, "-m", "stenella", "watch", "7"], stderr=subprocess.PIPE, text=True
-    )
-    wait_for_watch(cluster)
-
-    watching.send_signal(signal.SIGINT)
-    _, err = watching.communicate(timeout=20)
-
-    assert watching.returncode == 130
-    assert err.endswith("it goes on: stenella watch 7\n")
-    assert not cluster.stopped
-
-
-def read_terminal(descriptor: int, until: bytes) -> bytes:
-    """What was written to a terminal, until ``until`` is in it or nobody writes any more."""
-    seen = b""
-    while until not in seen:
-        try:
-            piece = os.read(descriptor, 65_536)
-        except OSError:  # EIO: the other end was closed
-            break
-        if not piece:
-            break
-        seen += piece
-    return seen
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("answer", "stops"), [(b"d\n", False), (b"s\n", True)])
-def test_in_a_terminal_one_sees_the_tasks_at_once_and_is_asked_at_an_interrupt(
-    home: Home, play: Any, file: Path, answer: bytes, stops: bool
-) -> None:
-    cluster = play("RUNNING_EXECUTION")
-    ours, theirs = pty.openpty()
-    started = time.monotonic()
-    command = [sys.executable, "-m", "stenella", "run", str(file), "-p", "day=1"]
-    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "80", "LINES": "24"}
-    running = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=environment)
-    os.close(theirs)
-
-    first = read_terminal(ours, b"extract")
-    painted_s = time.monotonic() - started
-    running.send_signal(signal.SIGINT)
-    question = read_terminal(ours, b"watching")
-    os.write(ours, answer)
-    read_terminal(ours, b"stenella wait 7" if not stops else b"stenella show 7")
-    running.wait(20)
-    os.close(ours)
-
-    assert b"extract" in first
-    assert painted_s < 2
-    assert b"[s]top" in question
-    assert running.returncode == 130
-    assert cluster.stopped == stops
+    assert outcome.code == code
+    assert ("plays no Shutdown" in outcome.err) == bool(more)  # it was told
