@@ -73,7 +73,8 @@ class Context(Protocol):
         """Ask the outside world, after the commit; answered by the message the effect names."""
 
     def perform_now(self, effect: "Effect") -> None:
-        """Ask ahead of the commit: only what nobody sees, and what may be for nothing."""
+        """Ask ahead of the commit: what nobody sees and may be for nothing, or what must not wait
+        for a disk that is full: that a lease goes on, and that something is to end."""
 
     def inspect(self) -> list[dict[str, Any]]:
         """The node's mailboxes, wire and storage as `debug mailboxes` shows them."""

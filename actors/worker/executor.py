@@ -303,7 +303,8 @@ class Executor:
             ctx.put(attempt.row)
         dispatch_id = attempt.row.dispatch_id
         kill = {"do": "kill", "dispatch_id": dispatch_id, "intent": intent, "grace_ms": grace_ms}
-        ctx.perform(ToWarden(kill))
+        # Beside the commit: it may be this very task that fills the disk.
+        ctx.perform_now(ToWarden(kill))
 
     def _settle(self, below: int) -> None:
         if below <= self.settled_below:
@@ -590,7 +591,9 @@ class Executor:
         if self.lease is not None:
             of = self.lease
             until = {"until_ms": of.until_ms, "grace_ms": of.fence_grace_ms}
-            ctx.perform(ToWarden({"do": "lease", "owner": of.owner, **until}))
+            # Beside the commit: a disk that is full for longer than a lease must not end what the
+            # master hears of. It is the master's promise, whatever this journal comes to hold.
+            ctx.perform_now(ToWarden({"do": "lease", "owner": of.owner, **until}))
 
     def _hear_warden(self, said: dict[str, Any], ctx: Context) -> None:
         if said["say"] == "records":
@@ -664,7 +667,7 @@ class Executor:
             dispatch_id = record["dispatch_id"]
             kill = {"do": "kill", "dispatch_id": dispatch_id, "intent": "fence", "grace_ms": 0}
             if record["phase"] not in ("ended", "lost"):
-                ctx.perform(ToWarden(kill))
+                ctx.perform_now(ToWarden(kill))
             ctx.perform(ToWarden({"do": "forget", "dispatch_id": dispatch_id}))
         if not self.recovered:
             self.recovered = True

@@ -74,4 +74,4 @@ RUNNING = (*STARTED, WardenSaid(BEGUN), LIVED)
 
 def to_warden_kill(intent: str = "person", grace_ms: int = GRACE_MS) -> Asked:
     asked = {"do": "kill", "dispatch_id": 100, "intent": intent, "grace_ms": grace_ms}
-    return ("perform", ToWarden(asked))
+    return ("perform_now", ToWarden(asked))  # whatever the disk does

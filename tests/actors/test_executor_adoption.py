@@ -247,7 +247,7 @@ def test_a_new_warden_that_never_read_a_start_is_given_it_again() -> None:
     ctx = Recorder()
     started = executor(ctx, *STARTED)
 
-    [_, effect] = of(ctx.give(started, GREETING), "perform")  # after the lease
+    [effect] = of(ctx.give(started, GREETING), "perform")
 
     assert (effect.message["do"], effect.message["argv"]) == ("start", LAUNCH.argv)
 

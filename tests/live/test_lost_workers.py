@@ -2,8 +2,10 @@
 
 import os
 import signal
+import sqlite3
 import time
 from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +59,14 @@ def begin(home: LiveHome, **fields: Any) -> tuple[str, dict[str, Any]]:
 def shown(home: LiveHome, number: str) -> dict[str, Any]:
     task: dict[str, Any] = home.json("show", number)["tasks"][0]
     return task
+
+
+@contextmanager
+def locked(journal: Path) -> Iterator[None]:
+    """Nobody else can write it, as while a backup holds it."""
+    with closing(sqlite3.connect(journal, isolation_level=None)) as holder:
+        holder.execute("BEGIN IMMEDIATE")
+        yield
 
 
 def gone(pid: int) -> bool:
@@ -148,6 +158,25 @@ def test_a_log_on_a_worker_that_is_not_heard_is_told_so_and_read_when_it_is_back
     assert cause["cause"] == "worker_silent"
     assert "far is not heard" in cause["sentence"]
     assert (follower.returncode, read_on) == (0, "begun\n")
+
+
+def test_a_worker_that_cannot_write_for_longer_than_its_lease_loses_nothing_and_can_be_told_to_kill(
+    home: LiveHome, far: Elsewhere
+) -> None:
+    """Its lease waited for the disk, and its warden ended all that ran; and so did a kill."""
+    number, task = begin(home)
+
+    with locked(far.root / "workers" / "1" / "journal.db"):
+        waiting = home.json("submit", home.definition("waiting", home.noting(1)))
+        until(lambda: "storage stalled" in said_more(far.started[0]), "it cannot write")
+        time.sleep(2 * LEASE_S)
+        assert not gone(task["pid"])
+        home.run("kill", f"{number}/t0000")
+        until(lambda: gone(task["pid"]), "it is killed", 20.0)
+
+    assert home.json("wait", number, code=1)["tasks"][0]["state"] == "KILL"
+    [other] = home.json("wait", str(waiting["workflow_instance_id"]))["tasks"]
+    assert (other["state"], other["attempt"]) == ("SUCCESS", 1)
 
 
 def test_what_is_to_be_kept_goes_on_out_of_reach_and_its_result_counts(

@@ -121,6 +121,7 @@ class Checkers:
         else:
             self.journals.told(node.name, commands)
             self.leases.told(node, commands)
+            self.processes.told(node, commands)
 
     def on_think(self, node: "Node") -> None:
         """A turn is thought."""

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 CLOG_MS_MAX = 6_000  # between two connections of a swizzle
 PARTITION_MS_MAX = 20_000
 BLOCK_MS_MAX = 60_000  # of a garbage collection, or of a call that does not come back
-DISK_FULL_MS_MAX = 10_000
 SHORT_MS_MAX = 8_000
 FLAPS = 10
 TWIN_MS_MAX = 40_000
@@ -116,7 +115,7 @@ def kill_child(world: "World") -> None:
 def fill_disk(world: "World") -> None:
     """Nothing can be written for a while."""
     node = world.random.choice(nodes(world))
-    node.fill_disk(world.random.randint(1, DISK_FULL_MS_MAX))
+    node.fill_disk(world.random.randint(1, world.options.disk_full_ms_max))
 
 
 def break_all(world: "World") -> None:

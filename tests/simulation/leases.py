@@ -1,4 +1,5 @@
-"""Leases, from outside: nothing runs beyond them, and nobody is called dead who might run anything.
+"""Leases, from outside: nothing runs beyond one, nothing is ended within one, and nobody is called
+dead who might run anything.
 
 Knows when what was answered had been sent, and what really runs on which machine. A machine that
 stands still as a whole cannot end anything; it has its first moments awake for that. Where the
@@ -30,6 +31,8 @@ Fields = dict[str, Any]
 AWAKE_MS = 100
 #: A new warden sweeps what the former left: two passes that find nothing, after some that do.
 SWEEP_MS = 3_000
+#: So long it may take from an answer's arrival until the warden goes by it.
+PASSED_ON_MS = 1_000
 
 
 class Leases:
@@ -39,6 +42,9 @@ class Leases:
         self.world, self.rows = world, rows
         self.sent_ms: dict[tuple[str, int], int] = {}  # (boot, number) → when
         self.renewed_ms: dict[str, int] = {}  # worker → sending of what was answered last
+        self.epochs: dict[str, int] = {}  # boot → the highest that it was told of
+        self.taken_ms: dict[str, int] = {}  # boot → when it was told that it is the worker
+        self.renewals: dict[str, list[tuple[int, int]]] = {}  # boot → (told, sending of that)
         self.leased: dict[str, bool] = {}  # worker → whether its last Welcome gave it a lease
         self.heard_ms: dict[str, list[int]] = {}  # worker → when the master answered it
         self.dead: dict[str, None] = {}
@@ -62,15 +68,42 @@ class Leases:
         """A worker hears."""
         for command in commands:
             match command:
-                case HeartbeatAck(welcomed=True) if command.to_boot == node.boot:
-                    self._renew(node, command.number)
-                case WorkerWelcome(judged=True) if command.to_boot == node.boot:
-                    self.leased[node.name] = command.lease_ms > 0
-                    self._renew(node, command.number)
+                case HeartbeatAck() if command.to_boot == node.boot:
+                    if command.welcomed:
+                        self._renew(node, command.number)
+                    self._note_renewal(command)
+                case WorkerWelcome() if command.to_boot == node.boot:
+                    if command.judged:
+                        self.leased[node.name] = command.lease_ms > 0
+                        self._renew(node, command.number)
+                    self._note_welcome(command)
 
     def _renew(self, node: "Node", number: int) -> None:
         sent_ms = self.sent_ms.get((node.boot, number), 0)
         self.renewed_ms[node.name] = max(sent_ms, self.renewed_ms.get(node.name, 0))
+
+    def _note_welcome(self, welcome: WorkerWelcome) -> None:
+        boot = welcome.to_boot
+        if welcome.epoch > self.epochs.get(boot, 0):
+            self.epochs[boot] = welcome.epoch
+            self.taken_ms.pop(boot, None)
+        if welcome.judged and welcome.epoch == self.epochs[boot]:
+            self.taken_ms.setdefault(boot, self.world.now_ms)
+
+    def _note_renewal(self, ack: HeartbeatAck) -> None:
+        """What must let it go on: a heartbeat that its present master answered to the worker."""
+        boot = ack.to_boot
+        if ack.epoch < self.epochs.get(boot, 0):
+            return
+        if not ack.welcomed or ack.epoch != self.epochs.get(boot):
+            self.taken_ms.pop(boot, None)
+        elif self.world.now_ms - self.taken_ms.get(boot, self.world.now_ms) > self._passing_ms:
+            renewal = self.world.now_ms, self.sent_ms[boot, ack.number]
+            self.renewals.setdefault(boot, []).append(renewal)
+
+    @property
+    def _passing_ms(self) -> int:
+        return PASSED_ON_MS + 10 * self.world.options.cycle_ms_max
 
     # --- what runs --------------------------------------------------------------------------------
 
@@ -112,6 +145,25 @@ class Leases:
         if self.world.now_ms > limit_ms + AWAKE_MS:
             text = f"{process.start['marker']} on {node.name} ended {self.world.now_ms - limit_ms}"
             raise Violation("I14 self-fencing", f"{text} ms too late", _number(process))
+
+    def on_overdue(self, node: "WorkerNode", dispatch_id: int) -> None:
+        """I14: a warden ends nothing of a worker that was answered in time and could tell it.
+
+        Whatever its disk does: `PASSED_ON_MS` is in memory and on a socket. Raises `Violation`.
+        """
+        machine, now_ms, options = node.machine, self.world.now_ms, self.world.options
+        told_by_ms = now_ms - self._passing_ms
+        began_ms = max(node.risen_ms, node.went_on_ms, machine.thawed_ms, machine.warden_started_ms)
+        stands_still = node.stands_still or machine.frozen or began_ms > told_by_ms
+        if not (node.alive and options.is_roomy) or stands_still:
+            return
+        renewals = self.renewals.get(node.boot, [])
+        renewed_ms = max((sent for told, sent in renewals if told <= told_by_ms), default=0)
+        left_ms = renewed_ms + int(options.lease_ms / node.rate) - 1 - now_ms
+        if renewals and left_ms > 0:
+            text = f"{node.name} has {left_ms} ms left, dispatch {dispatch_id} is ended"
+            number = self.rows.dispatches[dispatch_id]["task_instance_id"]
+            raise Violation("I14 nothing is ended within a lease", text, number)
 
     # --- who is dead ------------------------------------------------------------------------------
 

@@ -115,6 +115,7 @@ class Options:
     commit_unknown: float = 0.0  # commits whose answer is lost, whether they succeeded or not
     commit_final: float = 0.0  # commits after which the node must end
     disk_full_ms: int = 0  # interval
+    disk_full_ms_max: int = 10_000  # a lease, or several
     crasher: str = ""  # what crashes whoever receives it, of one instance (poison.py)
     cycle_ms_max: int = 1
     file_ms_max: int = 5
@@ -131,6 +132,12 @@ class Options:
         """Whether a node does what it plans within the longest cycle and commit."""
         slow = self.commit_slow or self.commit_stall or self.commit_unknown or self.disk_full_ms
         return not (slow or self.freeze_ms or self.suspend_ms or self.block_ms)
+
+    @property
+    def is_roomy(self) -> bool:
+        """Whether a node takes what comes, and soon."""
+        behind = self.turn_messages * 50 < self.cycle_ms_max
+        return self.mailbox_max >= 1_000 and self.ahead_bytes >= 1_000_000 and not behind
 
     def healed(self) -> "Options":
         """The same cluster in fine weather."""
@@ -228,6 +235,7 @@ DRAWN: dict[str, Draw] = {
     "commit_unknown": kind(0.2, 0.02, 0.2),
     "commit_final": kind(0.2, 0.005),
     "disk_full_ms": kind(0.15, 15_000),
+    "disk_full_ms_max": some(10_000, 40_000),
     "disk_ms": kind(0.2, 2_000, 10_000),
     "cycle_ms_max": some(0, 1, 100),
     "file_ms_max": some(1, 200, 2_000),

@@ -5,7 +5,12 @@ from typing import TYPE_CHECKING, Any
 
 from stenella.actors.worker.executor import PREPARING_MS, RUNNING_MS
 from stenella.actors.worker.warden import LOGS_LOOK_MS
-from stenella.protocol.commands import TaskExecuteRequest, TaskKillResponse
+from stenella.protocol.commands import (
+    Command,
+    TaskExecuteRequest,
+    TaskKillRequest,
+    TaskKillResponse,
+)
 from stenella.protocol.states import TASK_TO_FAIL_OVER, TaskState
 
 from .journals import Journals
@@ -16,6 +21,7 @@ from .story import Violation
 
 if TYPE_CHECKING:
     from .machine import Process
+    from .node import Node
     from .worker_node import WorkerNode
     from .world import World
 
@@ -25,6 +31,8 @@ T = TaskState
 SHOWN_MS = 25_000
 #: Two counts, and a warden that has to be started first.
 DEFUSED_MS = 5_000
+#: From the arrival of a kill until its signal, and until KILL takes effect.
+SIGNALLED_MS = 2_000
 BY_INTENT = {
     "timeout": T.FAILURE,
     "limit": T.FAILURE,
@@ -47,6 +55,8 @@ class Processes:
         self.unsynced: dict[int, None] = {}  # ends that a power cut may have taken
         #: Dispatches that a worker promised never to begin → the master's life that it told.
         self.never: dict[int, int] = {}
+        #: dispatch → the worker's life that was asked for its end, when, and with which grace.
+        self.kills: dict[int, tuple[int, int, int]] = {}
 
     def on_prepare(self, node: "WorkerNode", request: TaskExecuteRequest) -> None:
         """A dry run touches nothing. Raises `Violation`."""
@@ -112,6 +122,7 @@ class Processes:
         self._was_defused(process)
         self._was_looked_at(process)
         self._was_told(process)
+        self._was_killed(process)
         if process.main:
             living = self.living.get(process.start["task_instance_id"], [])
             if process in living:
@@ -136,6 +147,30 @@ class Processes:
         if same_life and here and not told:
             text = f"{process.start} after {lived_ms} ms"
             raise Violation("§6 RUNNING while it runs", text, process.start["task_instance_id"])
+
+    def told(self, node: "Node", commands: list[Command]) -> None:
+        """A worker hears: what counts is a kill by the present master."""
+        for command in commands:
+            if isinstance(command, TaskKillRequest) and command.to_boot == node.boot:
+                known = self.journals.epochs.get(node.name) == self.world.master.life
+                if known and command.epoch == self.world.master.life:
+                    asked = node.life, self.world.now_ms, command.grace_ms
+                    self.kills.setdefault(command.dispatch_id, asked)
+
+    def _was_killed(self, process: "Process") -> None:
+        """I20: a kill waits for nothing, not for a full disk either. Raises `Violation`."""
+        options, machine, start = self.world.options, process.machine, process.start
+        life, asked_ms, grace_ms = self.kills.get(start["dispatch_id"], (0, 0, 0))
+        node = machine.node
+        same_life = node.alive and node.life == life and not node.stands_still
+        stood_ms = max(node.went_on_ms, machine.thawed_ms, machine.warden_started_ms)
+        if not (same_life and options.is_roomy) or machine.frozen or stood_ms >= asked_ms:
+            return
+        since_ms = max(asked_ms, start["started_ms"]) + int(grace_ms / node.rate)
+        late_ms = self.world.now_ms - since_ms - SIGNALLED_MS - 10 * options.cycle_ms_max
+        if late_ms > 0 and not process.plan.get("stubborn_ms"):
+            text = f"{start['marker']} on {node.name} ends {late_ms} ms too late"
+            raise Violation("I20 a kill waits for no disk", text, start["task_instance_id"])
 
     def _was_looked_at(self, process: "Process") -> None:
         """A log is bounded as long as its task and its warden live, also without a worker."""

@@ -6,7 +6,7 @@ the product as it is.
 
 from typing import Any
 
-from stenella.actors.base import Context
+from stenella.actors.base import Context, ToWarden
 from stenella.actors.master.dispatcher import Dispatcher
 from stenella.actors.master.event_persister import EventPersister
 from stenella.actors.master.gateway import Gateway
@@ -157,6 +157,26 @@ class StartsWhereverItIs(Executor):
         self.warden = warden
 
 
+class RenewsWhenItCanWrite(Executor):
+    """A lease was passed on after the commit: a disk that was full for longer ended what ran."""
+
+    def _pass_on_lease(self, ctx: Context) -> None:
+        of = self.lease
+        if of is not None:
+            until = {"until_ms": of.until_ms, "grace_ms": of.fence_grace_ms}
+            ctx.perform(ToWarden({"do": "lease", "owner": of.owner, **until}))
+
+
+class KillsWhenItCanWrite(Executor):
+    """A kill waited for the commit: the task that filled the disk could not be ended."""
+
+    def _kill(self, attempt: Any, intent: str, grace_ms: int, ctx: Context) -> None:
+        attempt.row.kill_reason = attempt.row.kill_reason or intent
+        ctx.put(attempt.row)
+        kill = {"do": "kill", "dispatch_id": attempt.row.dispatch_id}
+        ctx.perform(ToWarden(kill | {"intent": intent, "grace_ms": grace_ms}))
+
+
 class GoesOnHalfRecovered(WorkflowExecutor):
     """What ended a task while its instance was recovered had all of it begun once more."""
 
@@ -204,6 +224,21 @@ CLONED = {
     "noops": 0.0,
     "task_ms_max": 4_000,
     "instances": 8,
+}
+
+#: Disks are full for longer than a lease, while long tasks run.
+FULL_FOR_LONG = {
+    "disk_full_ms": 6_000,
+    "disk_full_ms_max": 40_000,
+    "leased": 1.0,
+    "lease_ms": 5_000,
+    "fence_grace_ms": 1_000,
+    "noops": 0.0,
+    "task_ms_max": 20_000,
+    "instances": 8,
+    "turn_messages": 1_000,
+    "mailbox_max": 100_000,
+    "ahead_bytes": 16 * 1024 * 1024,
 }
 
 #: Workers come and go while people have them forgotten.
@@ -293,6 +328,20 @@ FOUND = [
         in_master(registry=TakesFormerLives),
         CALM | OUT_OF_ORDER | FORGOTTEN,
         seed=4,
+    ),
+    Bug(
+        "a lease that waits for the disk",
+        "I14",
+        in_worker(executor=RenewsWhenItCanWrite),
+        CALM | FULL_FOR_LONG,
+        seed=1,
+    ),
+    Bug(
+        "a kill that waits for the disk",
+        "I20",
+        in_worker(executor=KillsWhenItCanWrite),
+        CALM | FULL_FOR_LONG | {"storm_ms": 1_000, "failing": 0.0, "slots": 4},
+        seed=2,
     ),
     Bug("the dispatcher's timer", "I36", in_master(dispatcher=ForgetsItsTimer), FAILING, seed=1),
     Bug(

@@ -45,6 +45,7 @@ class WardenProcess:
         self.odd: dict[int, str] = {}  # dispatch → what is odd about its task
         self.polling = False
         self.limits: dict[int, int] = {}  # dispatch → how often it was set or called off
+        self.ordered: dict[int, None] = {}  # dispatches that the worker wants ended
         self.note("starts")
         self.take(self.due, {"do": "open"})
 
@@ -97,6 +98,7 @@ class WardenProcess:
             return
         clock = {"do": "clock", "now_ms": self.machine.node.now_ms()}
         messages = [clock, *self.arrived, *self._reaped(), *self.due]
+        self.ordered |= {m["dispatch_id"]: None for m in self.arrived if m["do"] == "kill"}
         self.arrived, self.exits, self.due = [], [], []
         try:
             self._think(messages)
@@ -165,6 +167,7 @@ class WardenProcess:
                 process = self.mains.get(pid)  # not reaped, so the pid is its own
                 if process is None or not process.alive:
                     return []
+                self._look_why(dispatch_id)
                 self.machine.terminate(process)
                 return [{"do": "signalled", "dispatch_id": dispatch_id}]
             case ("sweep", sweep):
@@ -195,6 +198,12 @@ class WardenProcess:
                     stream.flush()
                 self._end()
         return []
+
+    def _look_why(self, dispatch_id: int) -> None:
+        """By itself a warden fences for a lease only."""
+        live = self.rules.live.get(dispatch_id)
+        if live is not None and live.asked == "fence" and dispatch_id not in self.ordered:
+            self.world.checkers.leases.on_overdue(self.machine.node, dispatch_id)
 
     def _limit(self, dispatch_id: int, after_ms: int | None) -> None:
         """Only the latest of a dispatch counts."""
