@@ -6,6 +6,7 @@ from collections.abc import Callable
 from collections.abc import Collection as Names
 from contextlib import suppress
 from pathlib import Path
+from traceback import TracebackException
 from typing import Any
 
 import msgspec
@@ -15,9 +16,10 @@ from ..actors.worker.log_reader import log_name
 from ..home import logs
 from ..home.layout import WorkerHome
 from ..home.settings import WorkerSettings
-from ..protocol.commands import TaskExecuteRequest
+from ..protocol.commands import TaskExecuteRequest, clipped
 from ..protocol.launch import CannotPrepare, Collection, Launch
 from ..tasks import run_as as run_as_account
+from ..tasks import traces
 from ..tasks.types import TaskType
 from .file_work import FileWork
 from .work_folders import WorkFolders, remove
@@ -26,6 +28,12 @@ log = logging.getLogger(__name__)
 
 #: What is to be removed gathers so long: it waits for nobody, and is in the way of what does.
 GATHER_S = 0.05
+#: As JSON. Far above the 6 MB of arguments and environment that the kernel takes; below the line
+#: at which a warden gives its worker up.
+LAUNCH_BYTES_MAX = 32 << 20
+
+_launches = msgspec.json.Decoder(Launch)
+_collections = msgspec.json.Decoder(Collection)
 
 FileEffect = Prepare | Collect | Discard | ReadLog
 
@@ -138,10 +146,10 @@ class AttemptFiles:
         if account is None:
             rewritten = getattr(kind, "rewritten", None)
             self.folders.make(request.dispatch_id, rewritten(request) if rewritten else ())
-            return kind.prepare(request, Path(self.folders.path(request.dispatch_id)))
+            return _readable(kind.prepare(request, Path(self.folders.path(request.dispatch_id))))
         folder = Path(self._outside(request.dispatch_id))
         run_as_account.make_folder(folder)
-        launch = kind.prepare(request, folder)
+        launch = _readable(kind.prepare(request, folder))
         name = log_name(request.workflow_instance_id, request.task_instance_id, request.attempt)
         run_as_account.hand_over(folder, Path(self.log(name)), account)
         return None if launch is None else run_as_account.as_account(launch, account, request)
@@ -157,9 +165,7 @@ class AttemptFiles:
             effect.outputs,
             effect.required,
         )
-        # Plain JSON, whoever made it.
-        outputs = msgspec.json.decode(msgspec.json.encode(collection.outputs))
-        return Collection(outputs, collection.tail, collection.problem, cut)
+        return _reportable(collection, cut)
 
     def _settle_log(self, path: Path) -> str:
         try:
@@ -209,8 +215,38 @@ def _named(subject: Any) -> str:
     return f"removing {subject}"
 
 
+def _readable(launch: Launch | None) -> Launch | None:
+    """As the warden reads it, whoever made it. Raises what is wrong with it."""
+    if launch is None:
+        return None
+    body = msgspec.json.encode(launch)
+    if len(body) > LAUNCH_BYTES_MAX:
+        raise CannotPrepare(
+            f"its arguments and environment are {len(body)} bytes, the limit is {LAUNCH_BYTES_MAX}"
+        )
+    return _launches.decode(body)
+
+
+def _reportable(collection: Collection, note: str) -> Collection:
+    """As it can travel and be stored, whoever made it. Raises what is wrong with its fields.
+
+    What could not would end the worker when it is told, again in each of its lives.
+    """
+    given = Collection(collection.outputs, collection.tail or "", collection.problem or "")
+    plain = _collections.decode(msgspec.json.encode(given))
+    wrong = traces.wrong_with(plain.outputs)
+    problem = plain.problem or traces.in_words(wrong)
+    return Collection({} if wrong else plain.outputs, _text(plain.tail), _text(problem), note)
+
+
 def _sentence(error: Exception) -> str:
     """Why a task type could not do its work, for the person who reads the task's message."""
-    if isinstance(error, CannotPrepare):
-        return str(error)
-    return f"{type(error).__name__}: {error}"
+    # Even its text may be one more error; and bytes of a name are none that can travel.
+    told = str(TracebackException(type(error), error, None, lookup_lines=False))
+    told = told.encode(errors="backslashreplace").decode()
+    return _text(told if isinstance(error, CannotPrepare) else f"{type(error).__name__}: {told}")
+
+
+def _text(text: str) -> str:
+    """As it may travel and be stored."""
+    return clipped(text.replace("\0", "\\x00"))

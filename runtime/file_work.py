@@ -124,7 +124,10 @@ class FileWork:
 
 def _do(job: Job) -> Any:
     """What it returned, or raised: other people's task types must not end a node."""
-    value, error = outcome(job.work, (job.subject,))
+    try:
+        value, error = outcome(job.work, (job.subject,))
+    except SystemExit as end:  # a task type that takes itself for a program
+        value, error = None, RuntimeError(f"it would have ended the worker: exit {end.code!r}")
     if error is not None:
-        log.warning("%s: %r", getattr(job.work, "__qualname__", job.work), error)
+        log.warning("%s: %.1000r", getattr(job.work, "__qualname__", job.work), error)
     return value if error is None else error

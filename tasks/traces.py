@@ -81,33 +81,14 @@ class Outputs:
     def settle(self) -> tuple[dict[str, Any], str]:
         """All outputs and no problem, or none and a sentence for each problem."""
         outputs = self._defaults | self._values
-        total = 0
-        for name, value in outputs.items():
-            try:
-                size = _measure(value)
-            except ValueError as error:
-                self._problems.append(f"output '{name}' {error}")
-                continue
-            total += size
-            if size > VALUE_BYTES_MAX:
-                self._problems.append(
-                    f"output '{name}' is {size} bytes, the limit is {VALUE_BYTES_MAX};"
-                    f" it begins with {_begin(value)}"
-                )
-        if total > OUTPUTS_BYTES_MAX:
-            self._problems.append(
-                f"the outputs are {total} bytes together, the limit is {OUTPUTS_BYTES_MAX}"
-            )
+        if outputs:
+            self._problems += wrong_with(outputs)
         self._problems += [
             f"output '{name}' is declared, has no default, and was not given"
             for name in self._required
             if name not in outputs
         ]
-        if not self._problems:
-            return outputs, ""
-        more = len(self._problems) - PROBLEMS_MAX
-        told = [*self._problems[:PROBLEMS_MAX], *([f"and {more} more"] if more > 0 else [])]
-        return {}, "; ".join(told)
+        return ({}, in_words(self._problems)) if self._problems else (outputs, "")
 
     def read_log(self, log: Path) -> None:
         """Take every ``setValue`` of a log; memory is bounded by a block and a line."""
@@ -182,6 +163,38 @@ class Outputs:
 
     def _refuse(self, text: bytes, where: str, what: str) -> None:
         self._problems.append(f"{where} {what} ({len(text)} bytes, it begins with {_begin(text)})")
+
+
+def wrong_with(outputs: dict[str, Any]) -> list[str]:
+    """Why outputs can neither travel nor be stored: a sentence for each problem."""
+    problems, total = [], 0
+    for name, value in outputs.items():
+        try:
+            _require_storable(name, 1)
+            size = _measure(value)
+        except ValueError as error:
+            problems.append(f"output '{name[:FIRST_BYTES]}' {error}")
+            continue
+        total += size
+        if size > VALUE_BYTES_MAX:
+            problems.append(
+                f"output '{name[:FIRST_BYTES]}' is {size} bytes, the limit is {VALUE_BYTES_MAX};"
+                f" it begins with {_begin(value)}"
+            )
+    if total > OUTPUTS_BYTES_MAX:
+        problems.append(f"the outputs are {total} bytes together, the limit is {OUTPUTS_BYTES_MAX}")
+    if (named := sum(map(len, outputs))) > OUTPUTS_BYTES_MAX:
+        problems.append(
+            f"the names of the outputs are {named} characters together,"
+            f" the limit is {OUTPUTS_BYTES_MAX}"
+        )
+    return problems
+
+
+def in_words(problems: list[str]) -> str:
+    """The first of the problems, and how many more there are."""
+    more = len(problems) - PROBLEMS_MAX
+    return "; ".join([*problems[:PROBLEMS_MAX], *([f"and {more} more"] if more > 0 else [])])
 
 
 def log_tail(log: Path) -> str:

@@ -12,6 +12,7 @@ from stenella.home import endpoints
 from stenella.home.layout import open_home
 
 from .home import LiveHome, until
+from .test_life import submit_gated
 
 pytestmark = [pytest.mark.live, pytest.mark.slow]
 
@@ -91,18 +92,40 @@ class Slow:
 """
 
 
-@pytest.fixture
-def slow(home: LiveHome) -> LiveHome:
-    """A cluster with a task type whose preparation waits for a file."""
+STRANGE = """
+from stenella.protocol.launch import Collection, Launch
+
+OUTPUTS = {"integer": 2**64, "deep": [[-(2**70)]], "large": "x" * 9_000_000, "raw": object()}
+
+class Strange:
+    def prepare(self, request, folder):
+        return Launch([None if request.task == "launch" else "/bin/true"], {}, "/")
+
+    def collect(self, folder, log, exit_code, declared, required):
+        if required == ["exit"]:
+            raise SystemExit(0)
+        return Collection({name: OUTPUTS[name] for name in required}, None)
+"""
+
+
+def with_type(home: LiveHome, kind: str, source: str) -> LiveHome:
+    """Its cluster, up with a task type of an installed package."""
     site = home.folder / "site"
-    info = site / "slow-1.dist-info"
+    info = site / f"{kind}-1.dist-info"
     info.mkdir(parents=True)
-    (site / "slow_type.py").write_text(SLOW)
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: slow\nVersion: 1\n")
-    (info / "entry_points.txt").write_text("[stenella.tasks]\nslow = slow_type:Slow\n")
+    (site / f"{kind}_type.py").write_text(source)
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {kind}\nVersion: 1\n")
+    entry = f"[stenella.tasks]\n{kind} = {kind}_type:{kind.title()}\n"
+    (info / "entry_points.txt").write_text(entry)
     home.environment["PYTHONPATH"] = str(site)
     home.run("up", "--workers", "1", "--slots", "2", "--detach")
     return home
+
+
+@pytest.fixture
+def slow(home: LiveHome) -> LiveHome:
+    """A cluster with a task type whose preparation waits for a file."""
+    return with_type(home, "slow", SLOW)
 
 
 def preparing(home: LiveHome, gate: Path) -> dict[str, Any]:
@@ -157,6 +180,26 @@ def test_what_is_in_preparation_can_be_stopped(slow: LiveHome) -> None:
     gate.write_text("")
 
     assert (done["state"], done["reason"]) == ("KILL", "stopped")
+
+
+def test_b9_whatever_a_type_of_others_gives_costs_its_own_task_and_nothing_else(
+    home: LiveHome,
+) -> None:
+    """One such value ended the worker in each of its lives, and then all that ran there."""
+    with_type(home, "strange", STRANGE)
+    number, gate = submit_gated(home)
+    workers = home.pids("workers")
+    names = ("integer", "deep", "large", "raw", "exit")
+    tasks = [{"name": name, "type": "strange", "outputs": [name]} for name in names]
+    tasks.append({"name": "launch", "type": "strange"})
+
+    document = home.json("run", home.definition("strange", tasks), code=1)
+    gate.touch()
+
+    reasons = {task["name"]: task["reason"] for task in document["tasks"]}
+    assert reasons == dict.fromkeys(names, "bad_output") | {"launch": "preflight"}
+    assert home.json("wait", number)["tasks"][0]["attempt"] == 1
+    assert home.pids("workers") == workers
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another account")

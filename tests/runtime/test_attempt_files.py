@@ -1,8 +1,9 @@
 """A worker's files: prepared, collected and removed on native threads."""
 
 import os
+import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,14 @@ from stenella.actors.base import (
 )
 from stenella.home import settings
 from stenella.home.layout import Home, WorkerHome
-from stenella.protocol.launch import Collection, Launch
-from stenella.runtime.attempt_files import AttemptFiles
+from stenella.protocol.codec import encode_command
+from stenella.protocol.commands import TEXT_MAX
+from stenella.protocol.launch import CannotPrepare, Collection, Launch
+from stenella.runtime.attempt_files import LAUNCH_BYTES_MAX, AttemptFiles
 from stenella.tasks.shell import Shell
 from stenella.tasks.types import TaskType
 
+from ..actors.builders import result
 from ..tasks.attempts import ENVIRON, request
 
 COLLECT = Collect(1, "shell", "7/11.2.log", 0, {"n": 1}, [])
@@ -43,12 +47,28 @@ class Held(Shell):
         return super().prepare(request, folder)
 
 
+class Stranger:
+    """A type of somebody else; it does what a test says."""
+
+    def __init__(self) -> None:
+        self.does: Callable[[], Any] = lambda: None
+
+    def prepare(self, request: Any, folder: Path) -> Launch | None:
+        launch: Launch | None = self.does()
+        return launch
+
+    def collect(self, *traces: Any) -> Collection:
+        collection: Collection = self.does()
+        return collection
+
+
 class Worker:
     """Who has the files, and what it is answered."""
 
     def __init__(self, place: WorkerHome) -> None:
-        self.place, self.held = place, Held()
+        self.place, self.held, self.stranger = place, Held(), Stranger()
         types: dict[str, TaskType] = {"shell": Shell(ENVIRON), "held": self.held}
+        types["strange"] = self.stranger
         self.answers: list[Any] = []
         worker = settings.load(None).worker
         self.files = AttemptFiles(place, worker, types, "c.w", self._answered)
@@ -183,3 +203,108 @@ def test_why_a_preparation_failed_is_its_problem(worker: Worker) -> None:
 
     assert refused.problem == "the shell task extract has neither script nor command"
     assert unknown.problem == "KeyError: 'none'"
+
+
+# --- types of others -----------------------------------------------------------------------------
+
+
+class Mute(Exception):
+    def __str__(self) -> str:
+        return None  # type: ignore[return-value]
+
+
+def raising(error: BaseException) -> Callable[[], Any]:
+    def does() -> Any:
+        raise error
+
+    return does
+
+
+def collected(worker: Worker, does: Callable[[], Any]) -> Collection:
+    """What is made of it; it can be told to the master."""
+    worker.stranger.does = does
+    answer = worker.answer_to(Collect(1, "strange", "7/11.2.log", 0, {}, []))
+    assert isinstance(answer, Collected)
+    told = answer.collection
+    assert encode_command(result(outputs=told.outputs, message=told.problem, tail=told.tail))
+    assert max(map(len, (told.problem, told.tail))) <= TEXT_MAX
+    return told
+
+
+@pytest.mark.parametrize(
+    ("outputs", "says"),
+    [
+        ({"n": 2**64}, "output 'n' holds an integer of more than 63 bits; write it as text"),
+        ({"n": [{"deep": -(2**70)}]}, "output 'n' holds an integer of more than 63 bits"),
+        ({"n": "x" * 9_000_000}, "output 'n' is 9000000 bytes, the limit is 262144"),
+        ({f"n{i}": "x" * 200_000 for i in range(50)}, "the outputs are 10000000 bytes together"),
+        ({"n" * 9_000_000: 1}, "the names of the outputs are 9000000 characters together"),
+        ({"n": "a\0b"}, "output 'n' holds a NUL"),
+        ({"\0": 1}, "holds a NUL"),
+        ({"n": "\udcff"}, "UnicodeEncodeError"),
+        ({"n": object()}, "TypeError"),
+        ([1], "ValidationError: Expected `object`, got `array` - at `$.outputs`"),
+        (None, "ValidationError: Expected `object`, got `null` - at `$.outputs`"),
+    ],
+    ids=lambda given: given[:20] if isinstance(given, str) else "",
+)
+def test_b9_outputs_of_anybodys_type_that_cannot_be_stored_are_a_problem(
+    worker: Worker, outputs: Any, says: str
+) -> None:
+    """One of them ended its worker when it was told, and all that ran there in the end."""
+    told = collected(worker, lambda: Collection(outputs, "the end"))
+
+    assert told.outputs == {}
+    assert says in told.problem
+
+
+def test_b9_texts_of_anybodys_type_are_bounded_and_can_be_told(worker: Worker) -> None:
+    long = "x" * 2 * TEXT_MAX
+    assert collected(worker, lambda: Collection({"n": 1}, long, long)).outputs == {"n": 1}
+    assert collected(worker, lambda: Collection({}, "a\0b", "c\0d")) == Collection(
+        {}, "a\\x00b", "c\\x00d"
+    )
+    none: Any = None
+    assert collected(worker, lambda: Collection({}, none, none)) == Collection({}, "")
+    five: Any = 5
+    assert "got `int` - at `$.tail`" in collected(worker, lambda: Collection({}, five)).problem
+    assert "AttributeError" in collected(worker, lambda: none).problem
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (ValueError("x" * 2 * TEXT_MAX), "ValueError: xxx"),
+        (CannotPrepare("no \udcff"), "no \\udcff"),
+        (Mute(), "Mute: <exception str() failed>"),
+        (SystemExit(3), "it would have ended the worker: exit 3"),
+    ],
+    ids=lambda given: type(given).__name__,
+)
+def test_whatever_anybodys_type_raises_is_a_sentence(
+    worker: Worker, error: BaseException, says: str
+) -> None:
+    problem = collected(worker, raising(error)).problem
+
+    assert says in problem
+
+
+@pytest.mark.parametrize(
+    ("launch", "says"),
+    [
+        (Launch(["\udcff"], {}, "/"), "UnicodeEncodeError"),
+        (Launch([5], {}, "/"), "ValidationError: Expected `str`, got `int` - at `$.argv[0]`"),  # type: ignore[list-item]
+        (Launch([sys.executable], {"A": None}, "/"), "got `null` - at `$.env[...]`"),  # type: ignore[dict-item]
+        (Launch(["x" * LAUNCH_BYTES_MAX], {}, "/"), "its arguments and environment are"),
+        ("a command", "ValidationError: Expected `object`, got `str`"),
+    ],
+    ids=lambda given: given[:20] if isinstance(given, str) else "",
+)
+def test_what_no_warden_could_read_is_never_begun(worker: Worker, launch: Any, says: str) -> None:
+    """It ended the worker when it was handed on."""
+    worker.stranger.does = lambda: launch
+
+    refused = worker.answer_to(Prepare(request(dispatch_id=1, task_type="strange")))
+
+    assert refused.launch is None
+    assert says in refused.problem
