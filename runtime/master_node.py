@@ -37,7 +37,16 @@ from ..storage.queries import Queries
 from . import descriptors, machine, suspects_file
 from .key_table import CLIENTS, WORKERS, KeyTable
 from .link import RouterLink
-from .node import EXIT_AGAIN, EXIT_OK, Node, clock_us, in_pool, link_limits, wall_ms
+from .node import (
+    EXIT_AGAIN,
+    EXIT_LATER,
+    EXIT_OK,
+    Node,
+    clock_us,
+    in_pool,
+    link_limits,
+    wall_ms,
+)
 from .warden_watch import WardenWatch
 from .zap import ZapServer
 
@@ -73,7 +82,7 @@ def run_master(
                 if not (supervised and error.passes):
                     raise
                 log.error("%s; trying again", error.message)
-                return EXIT_AGAIN  # its supervisor waits a little
+                return EXIT_LATER
             if exit_code != EXIT_AGAIN:
                 return exit_code
             log.info("another life, from the rows")

@@ -50,7 +50,8 @@ GC_THRESHOLDS = (20_000, 20, 50)
 EXIT_OK = 0
 EXIT_SIGNALLED = 143  # told to leave by a signal: a supervisor that is not leaving starts it again
 EXIT_BUG = 70  # EX_SOFTWARE: the supervisor starts the node again
-EXIT_AGAIN = 75  # EX_TEMPFAIL: another life at once, or when there is room on the disk
+EXIT_LATER = 75  # EX_TEMPFAIL: the supervisor starts it again, when there may be room on the disk
+EXIT_AGAIN = 76  # another life at once, in the same process: nobody outside sees it
 #: Between two looks at what no event tells of. A node wakes for its heartbeats anyway, so looking
 #: needs no timer: one that is idle looks as often as they come.
 LOOK_MS = 1_000

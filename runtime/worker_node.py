@@ -42,7 +42,7 @@ from ..tasks.types import offered
 from . import machine, suspects_file
 from .attempt_files import AttemptFiles
 from .link import DealerLink, Endpoint
-from .node import EXIT_AGAIN, EXIT_OK, Node, clock_us, in_pool, link_limits
+from .node import EXIT_AGAIN, EXIT_LATER, EXIT_OK, Node, clock_us, in_pool, link_limits
 from .warden_link import WardenLink
 
 log = logging.getLogger(__name__)
@@ -85,7 +85,7 @@ def run_worker(
         if not (supervised and error.passes):
             raise
         log.error("%s; trying again", error.message)
-        return EXIT_AGAIN  # its supervisor waits a little
+        return EXIT_LATER
     finally:
         lock.release()
 

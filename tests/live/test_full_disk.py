@@ -4,7 +4,9 @@ The disks are small ones of their own (tmpfs), which takes the right to mount.
 """
 
 import os
+import resource
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -16,6 +18,8 @@ from .home import LiveHome, until
 pytestmark = [pytest.mark.live, pytest.mark.slow]
 
 SIZE = "24m"
+#: Less than the index that SQLite makes for a journal when it opens it.
+FILE_BYTES = 16 * 1024
 
 
 class SmallDisk:
@@ -185,6 +189,28 @@ def test_b27_a_full_disk_of_a_worker_alone_holds_up_what_it_runs_and_loses_nothi
         shown = home.json("wait", str(submitted["workflow_instance_id"]))
         assert [(task["state"], task["attempt"]) for task in shown["tasks"]] == [("SUCCESS", 1)]
     assert home.ledger_lines() == ["t0000", "t0000", "t0000.end"]
+
+
+def test_b27_a_worker_that_cannot_open_its_journal_is_tried_again_after_pauses(
+    home: LiveHome,
+) -> None:
+    """It began anew in the same process, several times a second and for as long as that was so."""
+    home.run("up", "--workers", "1", "--detach")
+    [worker] = home.pids("workers")
+    supervisor = int((home.root / "run" / "supervisor.lock").read_text())
+    said, log = home.root / "run" / "supervisor.log", home.root / "workers" / "1" / "worker.log"
+    soft, hard = resource.prlimit(supervisor, resource.RLIMIT_FSIZE)
+    resource.prlimit(supervisor, resource.RLIMIT_FSIZE, (FILE_BYTES, hard))
+
+    home.kill(worker)
+    until(lambda: "ended with code 75" in said.read_text(), "it has told its supervisor", 20.0)
+    time.sleep(3.0)
+    tries = log.read_text().count("trying again")
+    resource.prlimit(supervisor, resource.RLIMIT_FSIZE, (soft, hard))
+
+    assert 2 <= tries <= 6  # after 0.2, 0.5, 1 and 2 s
+    until(lambda: home.json("worker", "ls")[0]["state"] == "alive", "it is there again", 20.0)
+    assert home.json("run", home.definition("after", home.noting(1)))["state"] == "SUCCESS"
 
 
 def _refusal(home: LiveHome) -> str:
