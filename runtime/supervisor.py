@@ -80,6 +80,7 @@ class Child:
         self.ends = 0  # in a row
         self.due_s: float | None = None  # of the next start
         self.refused = False
+        self.drained = False  # it ended because its master is going
 
     def start(self, lifeline: int, now_s: float) -> None:
         """Start it in a session of its own, its output appended to its log."""
@@ -127,6 +128,8 @@ class Supervisor:
         self.children = [Child("master", words, home.run / "master.log")]
         self.slots: int | None = None
         self.announced = 0  # pid of the master whose endpoints were said
+        self.told_to_stay = 0  # pid of a master that was to leave when idle, and is to no more
+        self.has_fallen = False  # a master has ended otherwise than on its way down
         self.exit_code: int | None = None
         self.leave_by_s: float | None = None
         self.down_pid = 0  # of the `down` that a signal started
@@ -147,6 +150,7 @@ class Supervisor:
                     os.kill(child.pid, signal.SIGTERM)
         for child in self.children[1:]:
             child.refused = False  # whoever asks has mended what it was refused for
+            child.drained = False  # and wants it there
             base = child.words[:2]
             child.words = base if self.slots is None else [*base, str(self.slots)]
 
@@ -168,12 +172,16 @@ class Supervisor:
             self._go_down(now_s)
         self._reap(now_s)
         for child in self.children:
-            is_down = self.exit_code is None and not child.pid and not child.refused
-            if is_down and (child.due_s is None or child.due_s <= now_s):
+            if self._is_missing(child) and (child.due_s is None or child.due_s <= now_s):
                 self._start(child, now_s)
         self._announce()
         if self.leave_by_s is not None and now_s >= self.leave_by_s:
             self._signal_all(signal.SIGKILL)
+
+    def _is_missing(self, child: Child) -> bool:
+        """It is to be started, at once or after its pause."""
+        is_down = not (child.pid or child.refused or child.drained)
+        return self.exit_code is None and is_down
 
     def _start(self, child: Child, now_s: float) -> None:
         try:
@@ -188,7 +196,7 @@ class Supervisor:
         waits = [
             child.due_s - now_s
             for child in self.children
-            if child.due_s is not None and not child.refused and self.exit_code is None
+            if child.due_s is not None and self._is_missing(child)
         ]
         if self.leave_by_s is not None:
             waits.append(self.leave_by_s - now_s)
@@ -214,12 +222,13 @@ class Supervisor:
                     self._child_ended(child, code, now_s)
 
     def _child_ended(self, child: Child, code: int, now_s: float) -> None:
-        child.ended(now_s)
         is_master = child is self.children[0]
-        if is_master and code == 0:
+        stays = is_master and child.pid == self.told_to_stay
+        child.ended(now_s)
+        if code == 0 and is_master and not stays:
             self._leave(0, now_s)  # it was shut down, or nobody used it
-        elif code == 0:
-            child.refused = True  # drained: the master is going, too
+        elif code == 0 and not is_master and not self._has_just_fallen(now_s):
+            child.drained = True  # the master is going, too
         elif code in REFUSALS:
             child.refused = True
             self.say(f"{child.name}: {child.last_line()}")
@@ -227,12 +236,26 @@ class Supervisor:
                 self._leave(code, now_s)
         elif self.exit_code is None:
             self.say(f"{child.name} ended with code {code}, is started again; see {child.log}")
+            if is_master:
+                self.has_fallen = True
+                for worker in self.children[1:]:
+                    worker.drained = False  # it came to nothing, what it drained them for
+
+    def _has_just_fallen(self, now_s: float) -> bool:
+        """Whether it may have been a former master, which did not go down, that drained a worker.
+
+        The next one undoes that in whatever worker it meets, a second or so after its start.
+        """
+        master = self.children[0]
+        is_new = self.has_fallen and now_s - master.started_s < STEADY_S
+        return is_new or not master.pid
 
     def _read_desired(self) -> None:
         """Somebody ran `up` here; an embedded cluster becomes one that stays."""
         master = self.children[0]
         if master.words != ["master"]:
             master.words = ["master"]
+            self.told_to_stay = master.pid
             if master.pid:
                 os.kill(master.pid, signal.SIGTERM)
         try:

@@ -185,6 +185,8 @@ class Executor:
             case CountSlots():
                 ctx.tell("membership", FreeSlots(self._free_slots()))
             case EpochRose():
+                if message.epoch != self.epoch:
+                    self.drain = None  # who ordered it is gone; the next one does not go down
                 self.epoch = message.epoch
                 self.settled_below = 0
             case Leased():
@@ -733,7 +735,8 @@ class Executor:
 
     def _go_on_draining(self, ctx: Context) -> None:
         drain = self.drain
-        assert drain is not None
+        if drain is None:
+            return
         running = [a for a in self.attempts.values() if a.row.phase != "ended"]
         unheard = not running and ctx.now_ms >= self.drain_until_ms + UNHEARD_MS
         if not self.attempts or unheard or (drain.keep and len(running) == len(self.attempts)):

@@ -233,6 +233,7 @@ class Membership:
             return
         self.epoch = epoch
         self.welcomed = False
+        self.leaving = False  # who ordered that is gone
         ctx.put(
             JournalNode(
                 journal=self.identity.journal,

@@ -4,7 +4,16 @@ from typing import Any
 
 import pytest
 
-from stenella.actors.base import Boot, Collected, Loaded, Prepared, Timer, ToWarden, WardenSaid
+from stenella.actors.base import (
+    Boot,
+    Collected,
+    Loaded,
+    Prepare,
+    Prepared,
+    Timer,
+    ToWarden,
+    WardenSaid,
+)
 from stenella.actors.worker.executor import DRAIN_CHECK_MS, RUNNING_MS, Executor
 from stenella.actors.worker.messages import (
     Acknowledged,
@@ -12,6 +21,7 @@ from stenella.actors.worker.messages import (
     Drain,
     Drained,
     Drop,
+    EpochRose,
     Fenced,
     FreeSlots,
     Judged,
@@ -24,6 +34,7 @@ from stenella.protocol.commands import AttemptReport, Verdict
 from stenella.protocol.launch import Collection
 
 from .builders import (
+    EPOCH,
     GRACE_MS,
     IDENTITY,
     MASTER,
@@ -284,6 +295,17 @@ def test_what_still_runs_when_the_drain_is_over_is_stopped_once() -> None:
     asked = ctx.give(draining, TIMER)
     assert asked[1:] == [to_warden_kill("shutdown"), look_again]
     assert ctx.give(draining, TIMER) == [look_again]
+
+
+def test_a_drain_ends_with_the_master_that_ordered_it() -> None:
+    # A master was killed on its way down: its worker went on draining, left, and stayed away.
+    ctx = Recorder()
+    draining = executor(ctx, *RUNNING, Drain(1_000, False), EpochRose(EPOCH + 1))
+    new = {"dispatch_id": 101, "task_instance_id": 11, "epoch": EPOCH + 1}
+    ctx.wait(1_000)
+
+    assert ctx.give(draining, TIMER) == []
+    assert of(ctx.give(draining, request(**new)), "perform_now") == [Prepare(request(**new))]
 
 
 def test_a_drain_ends_when_the_last_result_is_acknowledged() -> None:

@@ -242,6 +242,13 @@ def test_a_drain_is_passed_on_and_seen_in_the_heartbeats() -> None:
     assert of(ctx.give(membership, FreeSlots(0)), "send_now")[0].draining
 
 
+def test_with_another_master_nothing_drains_any_more() -> None:
+    ctx = Recorder()
+    membership = member(ctx, welcome(), drain(), welcome(epoch=EPOCH + 1))
+
+    assert not of(ctx.give(membership, FreeSlots(0)), "send_now")[0].draining
+
+
 @pytest.mark.parametrize("late", [drain(epoch=EPOCH - 1), drain(to_boot="b0")])
 def test_a_drain_of_another_epoch_or_to_another_boot_is_dropped(late: WorkerDrain) -> None:
     ctx = Recorder()
