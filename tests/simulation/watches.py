@@ -37,8 +37,11 @@ class Watches:
                 continue
             number = pending.request.workflow_instance_id
             ended_ms = self.ended_ms.get(number, self.world.now_ms)
-            # What a thread has committed meanwhile is not known to a loop that stood still.
-            late_ms = self.world.now_ms - max(ended_ms, self.world.master.went_on_ms)
+            # What a thread has committed meanwhile is not known to a loop that stood still, and
+            # what was thought before a commit waits for it, however long the disk refuses that.
+            master = self.world.master
+            refused_until_ms = max(master.stalled_until_ms, master.disk_full_until_ms)
+            late_ms = self.world.now_ms - max(ended_ms, master.went_on_ms, refused_until_ms)
             if late_ms > SOON_MS:
                 text = f"nothing new of instance {number}, which ended {late_ms} ms ago"
                 raise Violation("a watcher hears of the end", text)
