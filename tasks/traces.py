@@ -60,12 +60,13 @@ def collect(
     if exit_code != 0:
         return Collection({}, log_tail(log))
     outputs = Outputs(declared, required)
-    outputs.read_log(log)
-    outputs.read_file(folder / OUTPUT_FILE)
+    tail = outputs.read_log(log)
+    outputs.read_file(f"{folder}/{OUTPUT_FILE}")
     if outputs.undeclared:
         _tell_undeclared(log, list(outputs.undeclared))
+        tail = log_tail(log)
     values, problem = outputs.settle()
-    return Collection(values, log_tail(log), problem)
+    return Collection(values, tail, problem)
 
 
 class Outputs:
@@ -90,21 +91,28 @@ class Outputs:
         ]
         return ({}, in_words(self._problems)) if self._problems else (outputs, "")
 
-    def read_log(self, log: Path) -> None:
-        """Take every ``setValue`` of a log; memory is bounded by a block and a line."""
+    def read_log(self, log: Path) -> str:
+        """Take every ``setValue`` of a log; its end. Memory is bounded by a block and a line."""
         try:
             descriptor = os.open(log, os.O_RDONLY)
-            try:
-                for name, value in _announced(descriptor):
-                    self._take_text(name.decode(), value, "setValue in the log")
-            finally:
-                os.close(descriptor)
         except FileNotFoundError:
-            pass  # it wrote nothing
+            return ""  # it wrote nothing
         except OSError as error:
-            self._problems.append(f"the log cannot be read: {error.strerror}")
+            return self._unread(error)
+        try:
+            for name, value in _announced(descriptor):
+                self._take_text(name.decode(), value, "setValue in the log")
+            return _tail(descriptor)
+        except OSError as error:
+            return self._unread(error)
+        finally:
+            os.close(descriptor)
 
-    def read_file(self, file: Path) -> None:
+    def _unread(self, error: OSError) -> str:
+        self._problems.append(f"the log cannot be read: {error.strerror}")
+        return _unreadable(error)
+
+    def read_file(self, file: str) -> None:
         """Take every line of the file ``$STENELLA_OUTPUT``; that there is none is no problem."""
         try:
             # Neither a link of any kind nor a pipe that the task put there may lead us elsewhere,
@@ -201,19 +209,31 @@ def log_tail(log: Path) -> str:
     """The last lines of a log, for people: control characters visible, no newline at the end."""
     try:
         descriptor = os.open(log, os.O_RDONLY)
-        try:
-            size = os.fstat(descriptor).st_size
-            data = os.pread(descriptor, TAIL_BYTES_MAX, max(0, size - TAIL_BYTES_MAX))
-        finally:
-            os.close(descriptor)
     except FileNotFoundError:
         return ""
     except OSError as error:
-        return f"(the log cannot be read: {error.strerror})"
+        return _unreadable(error)
+    try:
+        return _tail(descriptor)
+    except OSError as error:
+        return _unreadable(error)
+    finally:
+        os.close(descriptor)
+
+
+def _tail(descriptor: int) -> str:
+    size = os.fstat(descriptor).st_size
+    if not size:
+        return ""
+    data = os.pread(descriptor, TAIL_BYTES_MAX, max(0, size - TAIL_BYTES_MAX))
     lines = data.decode(errors="replace").replace("\r\n", "\n").rstrip("\n").split("\n")
     if size > TAIL_BYTES_MAX and len(lines) > 1:
         del lines[0]  # a part of a line
     return "\n".join(lines[-TAIL_LINES_MAX:]).translate(VISIBLE)
+
+
+def _unreadable(error: OSError) -> str:
+    return f"(the log cannot be read: {error.strerror})"
 
 
 def _announced(descriptor: int) -> Iterator[tuple[bytes, bytes]]:
