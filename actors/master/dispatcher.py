@@ -111,6 +111,7 @@ class Dispatcher:
         self.queues: dict[tuple[str, str], ReadyQueue[Slots]] = {}  # by group and type
         self.places: dict[int, Key] = {}  # live dispatch of this master → its place in the queue
         self.placing = False  # a `PlaceReady` is under way
+        self.refused_in = 0  # the last turn in which something was not placed
         self.delayed: dict[int, int] = {}  # task instance id → ticket of its wait
         self.waits: list[tuple[int, int, Ready]] = []  # by end; also those of no `delayed` any more
         self.tickets = 0
@@ -128,8 +129,11 @@ class Dispatcher:
     def receive(self, message: Inbox, ctx: Context) -> None:
         """See the module's docstring."""
         match message:
-            case Ended() | NotPlaced():
+            case Ended():
                 self._free(message.worker, message.dispatch_id, ctx)
+            case NotPlaced():
+                self._take_refusal(message, ctx)
+                return
             case Ready():
                 self._enqueue(message, ctx)
             case ManyReady():
@@ -161,9 +165,7 @@ class Dispatcher:
             case WorkerBeat():
                 self._hear(message, ctx)
             case WorkerChanged():
-                slots = self._slots(message.worker)
-                slots.count, slots.draining = message.slots, message.draining
-                self._changed(slots, ctx)
+                self._adjust(message, ctx)
             case WorkerSilent():
                 self._silence(self._slots(message.worker), ctx)
                 return
@@ -273,6 +275,15 @@ class Dispatcher:
             self._slots(placed.worker).placed_max = placed.request.dispatch_id
             self._repeat_from_now(self.requests, placed.worker, placed.request, ctx)
 
+    def _take_refusal(self, refused: NotPlaced, ctx: Context) -> None:
+        """What goes next may be refused as well, a million tasks of an instance that is stopped:
+        it is placed in the next turn.
+        """
+        self._free(refused.worker, refused.dispatch_id, ctx)
+        if self.refused_in != ctx.turn_no:
+            self.refused_in = ctx.turn_no
+            ctx.next_turn(PlaceReady())
+
     # --- workers --------------------------------------------------------------------------------
 
     def _slots(self, worker: str) -> Slots:
@@ -285,6 +296,11 @@ class Dispatcher:
         slots = self._slots(occupied.worker)
         slots.place(occupied.dispatch_id, occupied.task_instance_id, occupied.task_type)
         self._offer(slots)
+
+    def _adjust(self, wanted: WorkerChanged, ctx: Context) -> None:
+        slots = self._slots(wanted.worker)
+        slots.count, slots.draining = wanted.slots, wanted.draining
+        self._changed(slots, ctx)
 
     def _silence(self, slots: Slots, ctx: Context) -> None:
         slots.silent = True

@@ -19,6 +19,7 @@ from stenella.protocol.commands import (
     TaskExecuteRequest,
     TaskExecuteResponse,
     TaskExecuteRunning,
+    TaskKillRequest,
     WorkerWelcome,
 )
 from stenella.protocol.rows import Batch, TaskInstanceRow, WorkflowInstanceRow
@@ -193,7 +194,7 @@ class PlayedMaster:
         return [event["event"] for event in self.queries.trace(task_instance_id) or []]
 
 
-def ids(request: TaskExecuteRequest | TaskExecuteRunning) -> dict[str, Any]:
+def ids(request: TaskExecuteRequest | TaskExecuteRunning | TaskKillRequest) -> dict[str, Any]:
     """The five ids of the attempt."""
     names = ("task_instance_id", "workflow_instance_id", "attempt", "dispatch_id", "epoch")
     return {name: getattr(request, name) for name in names}

@@ -115,9 +115,14 @@ def test_a_full_worker_is_given_nothing() -> None:
 
 def test_a_slot_is_held_from_the_placing_on_and_free_when_it_is_not_placed() -> None:
     ctx = Recorder()
-    full = dispatcher(ctx, worker_up(), ready(10), ready(11))
+    full = dispatcher(ctx, worker_up(slots=2), *(ready(number) for number in range(10, 14)))
 
-    assert places(step(ctx, full, NotPlaced("w1", 100))) == [(11, "w1")]
+    refused = [*ctx.give(full, NotPlaced("w1", 100)), *ctx.give(full, NotPlaced("w1", 101))]
+
+    assert refused == [("next_turn", PlaceReady())]  # what follows may be refused, too, and so on
+    ctx.wait(1)
+    assert places(ctx.give(full, PlaceReady())) == [(12, "w1"), (13, "w1")]
+    assert ctx.give(full, NotPlaced("w1", 102)) == [("next_turn", PlaceReady())]
 
 
 def test_a_slot_that_the_rows_say_is_held_is_held() -> None:

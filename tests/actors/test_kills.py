@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from stenella.actors.master.task_ends import SLICE
+from stenella.actors.turn import Released, Send
 from stenella.protocol.commands import (
     Answer,
     KillTask,
@@ -16,7 +18,7 @@ from stenella.protocol.commands import (
 from stenella.protocol.states import WorkflowState
 from stenella.workflow.definition import Definition, Retry
 
-from .builders import definition, killed, refused, report, task
+from .builders import definition, killed, refused, report, result, task
 from .played_master import CLIENT, PlayedMaster, ids
 
 W = WorkflowState
@@ -287,3 +289,31 @@ def test_a_failed_kill_of_another_attempt_is_not_written(master: PlayedMaster) -
     master.give("dispatcher", killed("kill_failed", pids=[1], **ids(a)), sender="w2")
 
     assert master.rows()["a"].reason == ""
+
+
+class Prompt(PlayedMaster):
+    """Its worker answers a kill at once; what the dispatcher takes in a turn is counted."""
+
+    most = handled = 0
+
+    def _act(self, released: list[Released]) -> None:
+        handled = self.turn.mailboxes["dispatcher"].handled
+        self.most, self.handled = max(self.most, handled - self.handled), handled
+        super()._act(released)
+        for effect in released:
+            if isinstance(effect, Send) and isinstance(effect.command, TaskKillRequest):
+                ended = result("KILL", **ids(effect.command))
+                self.turn.offer("event_persister", ended, b"w1-link", "w1")
+
+
+def test_a_slot_that_is_free_is_not_offered_to_all_of_what_is_being_stopped_in_one_turn() -> None:
+    """It was, to a million tasks in 20 s, and no heartbeat was answered meanwhile."""
+    master = Prompt()
+    started(master, *(task(f"t{number}") for number in range(2 * SLICE + 100)), slots=1)
+    master.most = 0
+
+    master.stop(1)
+
+    assert master.end_state() is W.STOP
+    assert master.most <= SLICE + 10
+    master.journal.close()

@@ -15,8 +15,6 @@ from stenella.protocol.states import TaskState
 from .poison import Poison
 from .story import Violation
 
-#: It sends itself the rest of long work, which waits like what was offered.
-SENDS_ITSELF = "workflow_executor"
 #: Far above what follows from the few messages that a turn of these worlds takes.
 TURN_MESSAGES_MAX = 5_000
 
@@ -85,9 +83,20 @@ class Mailboxes:
     def watch(self, turn: Turn) -> None:
         """The turn that these actors are in; it has offered each a `Boot` itself."""
         self.turn = turn
+        turn.next_turn = self._going_on(turn.next_turn)  # type: ignore[method-assign, assignment]
         turn.look_at = _striking(turn.look_at, self.counted)  # type: ignore[method-assign, assignment]
         for counted in self.counted.values():
             counted.waiting[-1] = Boot()
+
+    def _going_on(self, next_turn: Callable[[object], None]) -> Callable[[object], None]:
+        """What an actor sends itself, the rest of long work, waits like what was offered."""
+
+        def sent(message: object) -> None:
+            next_turn(message)
+            (sender,) = (each for each in self.counted.values() if each.receiving)
+            sender.waiting[id(message)] = message
+
+        return sent
 
     def offered(self, actor: str, message: Any, why_not: str) -> None:
         """Something was offered and taken, or not."""
@@ -102,10 +111,7 @@ class Mailboxes:
         for name, counted in self.counted.items():
             counted.this_turn = 0
             box = self.turn.mailboxes[name]
-            fits = box.depth == len(counted.waiting) or (
-                name == SENDS_ITSELF and box.depth > len(counted.waiting)
-            )
-            if box.handled != counted.received or not fits:
+            if box.handled != counted.received or box.depth != len(counted.waiting):
                 raise Violation("I32 mailbox conservation", f"{name} has lost messages")
             if sum(box.rejected.values()) != counted.refused:
                 raise Violation("I32 mailbox conservation", f"{name} refused without a reason")
