@@ -403,6 +403,7 @@ class EventPersister(Placing):
                 left_ms = resumed_ms(row.timeout_at, task.timeout.after_ms, ctx)
                 self.deadlines.set(row.id, left_ms, ctx)
             assert row.worker is not None
+            self._is_on_worker(row)
             ctx.tell("dispatcher", Occupied(row.worker, row.dispatch_id, row.id, row.type))
             self._wait_for_kept(row, ctx)
 

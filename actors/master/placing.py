@@ -5,7 +5,7 @@ Part of the event persister (see `task_rows`).
 
 from ...protocol.commands import AttemptReport, TaskExecuteRequest, Verdict
 from ...protocol.rows import TaskInstanceRow
-from ...protocol.states import TASK_TO_FAIL_OVER, Event, TaskState
+from ...protocol.states import Event, TaskState
 from ...workflow.durations import utc
 from ..base import Context
 from .messages import (
@@ -149,12 +149,8 @@ class Placing(TaskEnds):
 
     def _judge_missing(self, judge: Judge, ctx: Context) -> None:
         listed = {report.dispatch_id for report in judge.attempts}
-        for row in list(self.tasks.values()):
-            if (
-                row.worker == judge.worker
-                and row.state in TASK_TO_FAIL_OVER
-                and row.dispatch_id not in listed
-            ):
+        for row in list(self.on_worker.get(judge.worker, {}).values()):
+            if row.dispatch_id not in listed:
                 judgement = judge_missing(
                     STATE[row.state],
                     same_boot=row.boot == judge.boot,
@@ -220,9 +216,7 @@ class Placing(TaskEnds):
         """Nothing of the worker can run any more, but for what is to be kept."""
         self.boots[dead.worker] = ""  # what was decided before is not placed there
         where, since = f"worker {dead.worker} ({dead.host})", utc(dead.since_ms)
-        for row in list(self.tasks.values()):
-            if row.worker != dead.worker or row.state not in TASK_TO_FAIL_OVER:
-                continue
+        for row in list(self.on_worker.get(dead.worker, {}).values()):
             if self.instances[row.workflow_instance_id].task(row).on_isolation == "kill":
                 text = f"{where} was last heard {since} and declared dead"
                 self._lose(row, "worker_lost", text, ctx)

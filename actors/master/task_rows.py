@@ -11,7 +11,7 @@ import msgspec
 
 from ...protocol.commands import TaskExecuteResponse, TaskExecuteRunning
 from ...protocol.rows import DeadLetter, TaskEvent, TaskInstanceRow
-from ...protocol.states import Event, TaskState, fits
+from ...protocol.states import TASK_TO_FAIL_OVER, Event, TaskState, fits
 from ..base import Context
 from ..deadlines import Deadlines
 from .messages import InstanceTouched, Ready, TaskEnded
@@ -43,6 +43,8 @@ class TaskRows:
         self.failover_max = failover_max
         self.instances: dict[int, Instance] = {}
         self.tasks: dict[int, TaskInstanceRow] = {}
+        #: Worker → those of its rows that are DISPATCH or RUNNING, by task instance id.
+        self.on_worker: dict[str, dict[int, TaskInstanceRow]] = {}
         self.waiting: dict[int, list[Waiting]] = {}  # task instance id → behind its load
         self.kept = Deadlines("lost_after")  # by task instance id: until when it may be
         self.touched: dict[int, None] = {}  # instances that changed in turn ``touched_in``
@@ -77,6 +79,11 @@ class TaskRows:
         group, level = instance.task(row).worker_group, instance.level_of(row)
         return Ready(row.id, group, row.type, level, **more)
 
+    def _is_on_worker(self, row: TaskInstanceRow) -> None:
+        """Whatever ends that is written by `_record`, which takes it out again."""
+        assert row.worker is not None
+        self.on_worker.setdefault(row.worker, {})[row.id] = row
+
     def _is_heard_of(self, row: TaskInstanceRow) -> None:
         """It is not, or no longer, where nobody can see it."""
         if row.unreachable_at is not None:
@@ -95,6 +102,12 @@ class TaskRows:
     ) -> None:
         """Write the changed row and its event; a change that is not in the table is our bug."""
         assert fits(before, event, row.state), (before, event, row.state)
+        if row.state in TASK_TO_FAIL_OVER:
+            if before not in TASK_TO_FAIL_OVER:
+                self._is_on_worker(row)
+        elif before in TASK_TO_FAIL_OVER:
+            assert row.worker is not None
+            del self.on_worker[row.worker][row.id]
         row.state = int(row.state)  # to store an enum takes sqlite3 a microsecond more
         ctx.write(row)
         self._append_event(row, event, before, ctx, actor=actor, detail=detail)

@@ -71,6 +71,26 @@ def test_what_a_dead_worker_had_is_lost_in_the_same_turn(state: TaskState) -> No
     assert "declared dead" in row.message
 
 
+class Unwalked(dict[int, TaskInstanceRow]):
+    """A million rows, of which nobody is to look at each."""
+
+    def values(self) -> Any:
+        raise AssertionError("all rows are walked")
+
+    __iter__ = items = values
+
+
+@pytest.mark.parametrize("message", [judge(boot="b2", known_journal=False), DEAD])
+def test_who_registers_or_dies_costs_what_it_has_and_not_all_there_is(message: Any) -> None:
+    ctx = Recorder()
+    made = persister(ctx, task_row(**RUNS), task_row(id=11, node=1, **WAITS))
+    made.tasks = Unwalked(made.tasks)
+
+    asked = ctx.give(made, message)
+
+    assert events(asked) == [(E.LOST, T.RUNNING_EXECUTION, T.NEED_FAULT_TOLERANCE)]
+
+
 def test_others_go_on() -> None:
     ctx = Recorder()
     made = persister(ctx, task_row(**RUNS, worker="w2"), task_row(id=11, node=1, **WAITS))

@@ -10,7 +10,7 @@ from stenella.actors.base import Actor, Boot, Context
 from stenella.actors.master.dispatcher import Dispatcher
 from stenella.actors.master.event_persister import EventPersister
 from stenella.actors.turn import Turn
-from stenella.protocol.states import TaskState
+from stenella.protocol.states import TASK_TO_FAIL_OVER, TaskState
 
 from .poison import Poison
 from .story import Violation
@@ -123,6 +123,7 @@ class Mailboxes:
         if isinstance(dispatcher, Dispatcher) and isinstance(persister, EventPersister):
             _check_unanswered(dispatcher)
             _check_waiting(dispatcher, persister)
+            _check_places(persister)
 
 
 def _check_unanswered(dispatcher: Dispatcher) -> None:
@@ -143,3 +144,13 @@ def _check_waiting(dispatcher: Dispatcher, persister: EventPersister) -> None:
         row = persister.tasks.get(number)
         if row is None or row.state != TaskState.SUBMITTED_SUCCESS:
             raise Violation("what waits for a slot is to run", f"{number}: {row}", number)
+
+
+def _check_places(persister: EventPersister) -> None:
+    """What is looked up when a worker registers or dies are the rows. Raises `Violation`."""
+    rows: dict[str, dict[int, object]] = {}
+    for row in persister.tasks.values():
+        if row.state in TASK_TO_FAIL_OVER:
+            rows.setdefault(row.worker or "", {})[row.id] = row
+    if (found := {worker: had for worker, had in persister.on_worker.items() if had}) != rows:
+        raise Violation("what a worker has is what the rows say", f"{found}, but {rows}")

@@ -60,6 +60,12 @@ PLANTED = [
     ),
     Bug("an event is not written", "I3, I9", in_master(event_persister=master.ForgetsAnEvent)),
     Bug(
+        "what a worker has is forgotten with the master's life",
+        "what a worker has is what the rows say",
+        in_master(event_persister=master.KnowsNotWhereItIs),
+        CALM | {"master_crash_ms": 3_000, "noops": 0.0, "task_ms_max": 4_000},
+    ),
+    Bug(
         "a slot is freed twice",
         "I28",
         in_master(dispatcher=master.FreesASlotTwice),

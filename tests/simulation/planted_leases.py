@@ -104,11 +104,12 @@ class ForgetsPlacedOnes(EventPersister):
     """What was placed on the dead worker and not yet heard of stays there."""
 
     def _hand_over(self, dead: Any, ctx: Context) -> None:
-        placed = {n: row for n, row in self.tasks.items() if row.state == TaskState.DISPATCH}
+        had = self.on_worker.get(dead.worker, {})
+        placed = {n: row for n, row in had.items() if row.state == TaskState.DISPATCH}
         for number in placed:
-            del self.tasks[number]
+            del had[number]
         super()._hand_over(dead, ctx)
-        self.tasks |= placed
+        had |= placed
 
 
 class ReplacesWhatIsKept(EventPersister):

@@ -49,6 +49,15 @@ class ForgetsAnEvent(EventPersister):
             super()._append_event(row, event, before, ctx, **more)
 
 
+class KnowsNotWhereItIs(EventPersister):
+    """What a former life had placed is not found again when its worker registers or dies."""
+
+    def _recover(self, row: Any, ctx: Context) -> None:
+        super()._recover(row, ctx)
+        if row.worker is not None:
+            self.on_worker.get(row.worker, {}).pop(row.id, None)
+
+
 class FreesASlotTwice(Dispatcher):
     def _free(self, worker: str, dispatch_id: int, ctx: Context) -> None:
         super()._free(worker, dispatch_id, ctx)
