@@ -111,11 +111,6 @@ PARKED = "SELECT id FROM workflow_instance WHERE attention != ''"
 #: Keys that are heeded, the newest; a person has looked long before there are so many.
 QUARANTINED_MAX = 10_000
 QUARANTINED = "SELECT key FROM dead_letter WHERE key != '' ORDER BY id DESC LIMIT ?"
-REDELIVER = (
-    "SELECT dead_letter.id, actor, sender, body FROM dead_letter JOIN workflow_instance "
-    "ON workflow_instance.id = dead_letter.workflow_instance_id "
-    "WHERE dead_letter.key != '' AND attention = '' ORDER BY dead_letter.id"
-)
 
 #: The first of each commit: takes the next number, and fences who is no longer the master.
 FENCE = (
@@ -125,6 +120,13 @@ FENCE = (
 
 #: The condition of the index workflow_instance_live; SQLite uses it for the very same words only.
 LIVE = f"state NOT IN ({', '.join(str(int(state)) for state in sorted(WORKFLOW_FINAL))})"
+
+#: Not of what has ended: that is not parked, and the letter would crash each life of the master.
+REDELIVER = (
+    "SELECT dead_letter.id, actor, sender, body FROM dead_letter JOIN workflow_instance "
+    "ON workflow_instance.id = dead_letter.workflow_instance_id "
+    f"WHERE dead_letter.key != '' AND attention = '' AND {LIVE} ORDER BY dead_letter.id"
+)
 
 #: Parking is a change of the instance's row like any other.
 PARK = (

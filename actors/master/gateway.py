@@ -343,12 +343,14 @@ class Gateway:
                 self._refuse(request_id, *refusal, ctx)
                 continue
             assert row is not None
-            if drops or letters.is_instance(row):
-                ctx.delete(DeadLetter, number)
             if row.key and row.workflow_instance_id:
-                ctx.tell("workflow_executor", Unpark(request_id, row.workflow_instance_id))
+                again = not drops and not letters.is_instance(row)
+                unpark = Unpark(request_id, row.workflow_instance_id, number, again)
+                ctx.tell("workflow_executor", unpark)
                 continue
-            if not drops:
+            if drops:
+                ctx.delete(DeadLetter, number)
+            else:
                 ctx.tell(row.actor, letters.again(number, row))
             self._answer_done(Done(request_id, {"letter": number}), ctx)
 

@@ -112,17 +112,18 @@ class Known:
         """Silent for longer than its lease and all graces; can anything of it still run?
 
         With a lease its warden has ended all by now. Without, what it has lives as long as its
-        warden; one on a former boot of this machine ended with that.
+        warden; one on a former boot of this machine ended with that. One that has left or was
+        forgotten dies, too: rows that were parked meanwhile may say that it has attempts, and what
+        its journal has of their ends it could have told by now.
         """
-        if self.is_over or self.asking is not None:
+        if self.row.dead_at is not None or self.asking is not None:
             return False
         return not terms.sees(self.row) or self.warden_gone
 
     @property
     def is_over(self) -> bool:
-        """Nothing of it can run: it was declared dead, has left, or was forgotten."""
-        row = self.row
-        return not (row.dead_at is row.left_at is row.forgotten_at is None)
+        """Nothing of it can run: it was declared dead, or has left."""
+        return not (self.row.dead_at is self.row.left_at is None)
 
     def state(self) -> str:
         """The word for people: alive late draining dead left."""

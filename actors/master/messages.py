@@ -59,10 +59,15 @@ class KillNamed(Message, frozen=True):
 
 
 class Unpark(Message, frozen=True):
-    """gateway → workflow_executor: a person lets an instance go on that was left alone."""
+    """gateway → workflow_executor: a person lets an instance go on that was left alone.
+
+    The letter goes in the same commit, unless it ``is_taken_again`` in the master's next life.
+    """
 
     request_id: str
     workflow_instance_id: int
+    letter: int
+    is_taken_again: bool
 
 
 class Done(Message, frozen=True):
@@ -479,11 +484,13 @@ class WorkerSilent(Message, frozen=True):
 
 
 class WorkerDead(Message, frozen=True):
-    """registry → event_persister: declared dead in this turn; hand over what it had."""
+    """registry → event_persister: declared dead in this turn, or by a former life; hand over what
+    it has.
+    """
 
     worker: str
     host: str
-    since_ms: int  # wall time: it was last heard then
+    since_ms: int  # wall time: not heard after that
 
 
 class RecoverWorkers(Message, frozen=True):

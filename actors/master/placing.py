@@ -218,7 +218,7 @@ class Placing(TaskEnds):
         where, since = f"worker {dead.worker} ({dead.host})", utc(dead.since_ms)
         for row in list(self.on_worker.get(dead.worker, {}).values()):
             if self.instances[row.workflow_instance_id].task(row).on_isolation == "kill":
-                text = f"{where} was last heard {since} and declared dead"
+                text = f"{where} was not heard after {since} and was declared dead"
                 self._lose(row, "worker_lost", text, ctx)
             elif row.unreachable_at is None:
                 self._keep(row, f"{where} unreachable since {since}, kept", dead.since_ms, ctx)

@@ -101,6 +101,7 @@ class Registry:
                 for known in self.workers.values():
                     self._watch(known, ctx)
                 ctx.recovered()
+                self._hand_over_parked(ctx)
             case WorkerRegister():
                 self._register(message, ctx)
             case Verdicts():
@@ -212,7 +213,9 @@ class Registry:
         if row.kernel_boot != known.row.kernel_boot:
             known.former_kernels.append(known.row.kernel_boot)
         known.row, known.boot, known.peer = row, register.boot, known.asking_peer
-        known.late, known.drained, known.draining = False, False, False
+        known.late, known.draining = False, False
+        if self.drain is None:  # else whoever is started again at once would be waited for again
+            known.drained = False
         known.slots, known.no_disk = row.slots, False  # its first beat says more
         known.heard_ms, known.heard_at = ctx.now_ms, ctx.wall_ms
         self._watch(known, ctx)
@@ -327,6 +330,16 @@ class Registry:
         since_ms = ctx.wall_ms - silent_ms
         ctx.tell("event_persister", WorkerDead(known.row.id, known.row.host, since_ms))
 
+    def _hand_over_parked(self, ctx: Context) -> None:
+        """What was parked when its worker died goes on in this life, and was not handed over then.
+
+        After `recovered`: a RESULT in a letter that a person lets go on comes first, and counts.
+        """
+        for known in self.workers.values():
+            row = known.row
+            if row.dead_at is not None:
+                ctx.tell("event_persister", WorkerDead(row.id, row.host, row.dead_at))
+
     def _lose(self, peer: bytes, ctx: Context) -> None:
         for known in self.workers.values():
             if known.peer == peer:
@@ -342,7 +355,7 @@ class Registry:
         """Name the worker that acts next, or what becomes of what a silent one has."""
         for cause in explain.causes:
             known = self.workers.get(cause.worker)
-            if known is not None and not known.is_over:
+            if known is not None and known.row.dead_at is None:
                 self._say_worker(cause, known, ctx)
         done = Explained(explain.request_id, explain.causes, explain.page, explain.more)
         ctx.tell(explain.to, done)
@@ -354,7 +367,8 @@ class Registry:
             cause.next = cause.next or "it says that it runs"
             return
         cause.cause = "worker_silent"
-        cause.sentence += f"; {known.row.id} is not heard"
+        has_left = known.row.left_at is not None
+        cause.sentence += f"; {known.row.id} {'has left' if has_left else 'is not heard'}"
         left_ms = self._last_heard_ms(known) + self.terms.patience_ms - ctx.now_ms
         if self.terms.sees(known.row) and not known.warden_gone:
             cause.next = "its warden guards it; the worker is expected back"

@@ -18,7 +18,7 @@ import msgspec
 
 from ...protocol.errors import UNKNOWN_DEFINITION, DefinitionRefused, Usage
 from ...protocol.reasons import NEVER_RETRIED
-from ...protocol.rows import TaskInstanceRow, WorkflowInstanceRow, WorkflowVersion
+from ...protocol.rows import DeadLetter, TaskInstanceRow, WorkflowInstanceRow, WorkflowVersion
 from ...protocol.states import (
     PRIORITIES,
     TASK_FINAL,
@@ -158,7 +158,7 @@ class WorkflowExecutor:
         self.starts: dict[str, list[StartWorkflow]] = {}  # by the digest that is being loaded
         self.stops: dict[int, list[str]] = {}  # instance being loaded → request ids of stops
         self.kills: dict[tuple[int, str], list[str]] = {}  # the same of kills, by instance and task
-        self.unparks: dict[int, list[str]] = {}  # the same of those who let it go on
+        self.unparks: dict[int, list[Unpark]] = {}  # the same of those who let it go on
         self.unparked: dict[int, None] = {}  # in this life; they may be read as they were before
         self.recovering: deque[Live] = deque()
         self.more_to_recover = 0  # id to go on from
@@ -191,7 +191,7 @@ class WorkflowExecutor:
             case KillNamed():
                 self._kill(message, ctx)
             case Unpark():
-                self.unparks.setdefault(message.workflow_instance_id, []).append(message.request_id)
+                self.unparks.setdefault(message.workflow_instance_id, []).append(message)
                 ctx.load("instance", message.workflow_instance_id)
             case ExplainNamed():
                 self._explain(message, ctx)
@@ -419,14 +419,17 @@ class WorkflowExecutor:
 
     def _unpark_loaded(self, loaded: Loaded, ctx: Context) -> None:
         """It is not taken up here: the next life recovers it with everything else, and judges."""
-        for request_id in self.unparks.pop(loaded.key[0], []):
+        for unpark in self.unparks.pop(loaded.key[0], []):
+            has_ended = all(row.state in WORKFLOW_FINAL for row in loaded.rows)
+            if has_ended or not unpark.is_taken_again:
+                ctx.delete(DeadLetter, unpark.letter)
             for row in loaded.rows:
                 if row.attention and row.id not in self.unparked:
                     row.attention = ""
                     self.unparked[row.id] = None
                     ctx.write(row)
             done = {"workflow_instance_id": loaded.key[0]}
-            ctx.tell("gateway", Done(request_id, done, starts_anew=True))
+            ctx.tell("gateway", Done(unpark.request_id, done, starts_anew=True))
 
     def _halt(self, live: Live, reason: str, ctx: Context) -> None:
         """Nothing new starts, and what lives is killed."""

@@ -27,6 +27,7 @@ from .builders import (
     EPOCH,
     IDENTITY,
     MASTER,
+    TERMS,
     beat,
     heartbeat,
     ready,
@@ -189,6 +190,15 @@ def test_a_forgotten_worker_that_comes_back_is_known_again() -> None:
 
     assert of(asked, "write")[0].forgotten_at is None
     assert give(ctx, made, order("drain"))[0][0] == "write"
+
+
+def test_what_was_forgotten_while_it_was_late_is_replaced_only_when_it_is_dead() -> None:
+    known = Known(worker_row(forgotten_at=WALL_MS))
+    other = register(boot="b2", journal="j2")
+
+    assert not known.gives_way_to(other, TERMS)
+    known.row.dead_at = WALL_MS
+    assert known.gives_way_to(other, TERMS)
 
 
 def test_a_refused_identity_is_shown_beside_the_one_that_is_known() -> None:

@@ -288,6 +288,23 @@ def test_a_drained_worker_is_no_longer_shown_unless_it_keeps_tasks(keep: bool) -
     assert len(status.workers) == keep
 
 
+def test_a_drained_worker_that_is_started_again_is_not_waited_for_again() -> None:
+    """Two that hold what nobody takes would never be gone at the same time."""
+    ctx = Recorder()
+    made = welcomed(ctx)
+    other = {"worker": "w2", "boot": "c1", "journal": "j2"}
+    hear(ctx, made, register(**other), b"w2-link", "w2")
+    ctx.give(made, Verdicts("w2", "c1", []))
+    ctx.give(made, DrainAll("r", 9, True))
+    hear(ctx, made, WorkerDrained(boot="b1"))
+    hear(ctx, made, register(boot="b2", life=3))
+    ctx.give(made, Verdicts("w1", "b2", []))
+
+    asked = hear(ctx, made, WorkerDrained(boot="c1"), b"w2-link", "w2")
+
+    assert asked[-1] == ("tell", "gateway", Done("r", {"state": "down"}))
+
+
 def test_a_drain_after_a_restart_waits_for_workers_that_had_not_left() -> None:
     ctx = Recorder()
     made = registry(ctx, worker_row())

@@ -80,12 +80,19 @@ def test_a_new_master_waits_from_its_own_start() -> None:
     assert deaths(pass_time(ctx, made, BEAT_MS)) == ["w1"]
 
 
-@pytest.mark.parametrize("over", [{"left_at": 1}, {"dead_at": 1}])
-def test_who_has_left_or_died_before_does_not_die(over: dict[str, int]) -> None:
+def test_who_died_before_does_not_die_again() -> None:
+    ctx = Recorder()
+    made = registry(ctx, worker_row(dead_at=1))
+
+    assert pass_time(ctx, made, 2 * PATIENCE_MS) == []
+
+
+@pytest.mark.parametrize("over", [{"left_at": 1}, {"forgotten_at": 1}])
+def test_who_has_left_or_was_forgotten_dies_once_like_anybody(over: dict[str, int]) -> None:
     ctx = Recorder()
     made = registry(ctx, worker_row(**over))
 
-    assert pass_time(ctx, made, 2 * PATIENCE_MS) == []
+    assert deaths(pass_time(ctx, made, 2 * PATIENCE_MS)) == ["w1"]
 
 
 def test_a_master_that_was_late_itself_moves_its_deadlines() -> None:

@@ -14,6 +14,7 @@ import pytest
 from .home import LiveHome, until
 from .test_elsewhere import Elsewhere, joined, said_more, workers
 from .test_life import WAIT_FOR_GATE
+from .test_poison import go_on, mend, parked, spoil
 
 pytestmark = [pytest.mark.live, pytest.mark.slow]
 
@@ -79,9 +80,7 @@ def gone(pid: int) -> bool:
 def test_what_a_lost_machine_ran_is_run_by_another_worker(home: LiveHome, far: Elsewhere) -> None:
     number, _ = begin(home)
     home.run("up", "--workers", "1", "--detach")
-    for path in Path("/proc").glob("[0-9]*"):  # all at once, as when the power fails
-        if _is_of(far, path):
-            os.kill(int(path.name), signal.SIGKILL)
+    lose(far)
     killed_s = time.monotonic()
     until(lambda: len(home.ledger_lines()) == 2, "it runs elsewhere")
     took_s = time.monotonic() - killed_s
@@ -93,6 +92,27 @@ def test_what_a_lost_machine_ran_is_run_by_another_worker(home: LiveHome, far: E
     assert workers(home)["far"]["state"] == "dead"
     trace = home.json("debug", "trace", f"{number}/t0000")
     assert [row["event"] for row in trace if row["actor"] == "registry"] == ["LOST"]
+
+
+def test_so_it_is_if_its_instance_was_left_alone_when_the_machine_was_lost(
+    home: LiveHome, far: Elsewhere
+) -> None:
+    number, _ = begin(home)
+    home.run("down", "--keep")
+    lose(far)
+    spoil(home)
+    home.run("up", "--workers", "1", "--detach")
+    parked(home)
+    until(lambda: workers(home)["far"]["state"] == "dead", "its worker is given up")
+
+    mend(home)
+    go_on(home)
+    until(lambda: len(home.ledger_lines()) == 2, "it runs elsewhere")
+    (home.folder / "gate").touch()
+    done = home.json("wait", number)["tasks"][0]
+
+    assert (done["state"], done["attempt"], done["worker"]) == ("SUCCESS", 2, "worker-1")
+    home.run("worker", "rm", "far")
 
 
 def test_a_frozen_workers_warden_ends_what_runs_before_it_is_run_elsewhere(
@@ -198,6 +218,13 @@ def test_what_is_to_be_kept_goes_on_out_of_reach_and_its_result_counts(
     assert kept["message"].endswith("UTC, kept")
     assert (done["state"], done["attempt"], done["message"]) == ("SUCCESS", 1, None)
     assert home.ledger_lines() == ["t0000"]
+
+
+def lose(far: Elsewhere) -> None:
+    """All at once, as when the power fails."""
+    for path in Path("/proc").glob("[0-9]*"):
+        if _is_of(far, path):
+            os.kill(int(path.name), signal.SIGKILL)
 
 
 def _is_of(far: Elsewhere, path: Path) -> bool:

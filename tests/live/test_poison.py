@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from .home import LIMIT_S, LiveHome, until
+from .test_life import WAIT_FOR_GATE
 
 pytestmark = [pytest.mark.live, pytest.mark.slow]
 
@@ -17,6 +18,38 @@ def sql(home: LiveHome, text: str, *values: object, path: str = "stenella.db") -
     with contextlib.closing(sqlite3.connect(home.root / path)) as connection:
         connection.execute(text, values)
         connection.commit()
+
+
+def spoil(home: LiveHome) -> None:
+    """A home that is down: nobody can read the definitions of its instances any more."""
+    sql(home, "ALTER TABLE workflow_version ADD COLUMN kept BLOB")
+    sql(home, "UPDATE workflow_version SET kept = definition, definition = ?", b'{"name":')
+    sql(home, "CREATE TABLE kept AS SELECT digest, kept FROM workflow_version")
+    sql(home, "ALTER TABLE workflow_version DROP COLUMN kept")
+
+
+def mend(home: LiveHome) -> None:
+    """As they were."""
+    sql(
+        home,
+        "UPDATE workflow_version SET definition = (SELECT kept.kept FROM kept "
+        "WHERE kept.digest = workflow_version.digest) WHERE definition = ?",
+        b'{"name":',
+    )
+
+
+def parked(home: LiveHome) -> list[dict[str, Any]]:
+    """The instances that are left alone, when there are any."""
+    found: list[dict[str, Any]] = until(
+        lambda: [row for row in home.json("ls") if row["attention"]], "the instance is parked"
+    )
+    return found
+
+
+def go_on(home: LiveHome) -> None:
+    """A person lets it."""
+    [letter] = home.json("debug", "dead-letters")
+    home.run("debug", "dead-letters", "retry", str(letter["id"]))
 
 
 def test_an_instance_whose_rows_crash_recovery_is_parked_and_goes_on_when_mended(
@@ -29,15 +62,10 @@ def test_an_instance_whose_rows_crash_recovery_is_parked_and_goes_on_when_mended
     number = home.json("submit", waiting)["workflow_instance_id"]
     until(home.ledger_lines, "the task runs")
     home.run("down", "--keep")
-    sql(home, "ALTER TABLE workflow_version ADD COLUMN kept BLOB")
-    sql(home, "UPDATE workflow_version SET kept = definition, definition = ?", b'{"name":')
-    sql(home, "CREATE TABLE kept AS SELECT digest, kept FROM workflow_version")
-    sql(home, "ALTER TABLE workflow_version DROP COLUMN kept")
+    spoil(home)
 
     home.run("up", "--detach")
-    shown = until(
-        lambda: [row for row in home.json("ls") if row["attention"]], "the instance is parked"
-    )
+    shown = parked(home)
     other = home.json("run", home.definition("other", home.noting(1)))
 
     assert [row["workflow_instance_id"] for row in shown] == [number]
@@ -51,18 +79,41 @@ def test_an_instance_whose_rows_crash_recovery_is_parked_and_goes_on_when_mended
     [letter] = home.json("debug", "dead-letters")
     assert (letter["workflow_instance_id"], letter["quarantined"]) == (number, True)
 
-    sql(
-        home,
-        "UPDATE workflow_version SET definition = (SELECT kept.kept FROM kept "
-        "WHERE kept.digest = workflow_version.digest) WHERE definition = ?",
-        b'{"name":',
-    )
-    home.run("debug", "dead-letters", "retry", str(letter["id"]))
+    mend(home)
+    go_on(home)
     (home.folder / "go").touch()
 
     assert home.json("wait", str(number))["state"] == "SUCCESS"
     assert home.ledger_lines() == ["t0000", "t0000"]  # one by each workflow: it never ran again
     assert home.json("debug", "dead-letters") == []
+
+
+def test_what_a_worker_had_that_left_meanwhile_and_is_not_up_again_is_run_by_others(
+    home: LiveHome,
+) -> None:
+    """Its result is in its journal, and nobody took it: it may still come, for lease and graces."""
+    home.environment["STENELLA_CLUSTER__LEASE_S"] = "2"
+    home.environment["STENELLA_CLUSTER__FENCE_GRACE_S"] = "0.5"
+    home.run("up", "--workers", "2", "--slots", "1", "--detach")
+    tasks = home.noting(2, WAIT_FOR_GATE.format(gate=home.folder / "gate"))
+    number = str(home.json("submit", home.definition("w", tasks))["workflow_instance_id"])
+    until(lambda: len(home.ledger_lines()) == 2, "both workers have one")
+    home.run("down", "--keep")
+    spoil(home)
+    home.run("up", "--detach")
+    parked(home)
+    (home.folder / "gate").touch()
+    home.run("down", "--wait", "0s")  # some 10 s: they wait for somebody to take what has ended
+    mend(home)
+
+    home.run("up", "--workers", "1", "--detach")
+    go_on(home)
+    done = home.json("wait", number)
+
+    assert done["state"] == "SUCCESS"
+    assert sorted(task["attempt"] for task in done["tasks"]) == [1, 2]
+    assert {task["worker"] for task in done["tasks"]} == {"worker-1"}
+    assert len(home.ledger_lines()) == 3
 
 
 def test_a_journal_that_crashes_its_worker_costs_the_attempts_it_had_and_nothing_else(

@@ -70,7 +70,10 @@ FAULTS = {
     "F32": ("a task takes down every machine that runs it", ("poison",)),
     "F33": ("a cloned worker, by image and by folder", ("twin_ms",)),
     "F35": ("queues and mailboxes are full", ("queue_max", "mailbox_max", "ahead_bytes")),
-    "F36": ("people do everything to everything", ("stops", "kills", "storm_ms", "orders_ms")),
+    "F36": (
+        "people do everything to everything",
+        ("stops", "kills", "storm_ms", "orders_ms", "dismissed", "mended_ms"),
+    ),
 }
 
 #: Numbers that are asked for and wait for the feature they belong to.

@@ -123,6 +123,13 @@ def break_all(world: "World") -> None:
     world.network.break_all()
 
 
+def mend(world: "World") -> None:
+    """Somebody mends what crashed a node, and lets go on what was put aside for it."""
+    world.poison.cure()
+    for letter in world.master.letters():
+        world.random.choice(world.clients).retry_letter(letter)
+
+
 def shut_down(world: "World") -> None:
     """`stenella down`; somebody brings it up again."""
     world.random.choice(world.clients).shut_down()
@@ -224,6 +231,7 @@ BY_THEMSELVES: dict[str, Callable[["World"], None]] = {
     "herd_ms": break_all,
     "clock_jump_ms": jump,
     "shutdowns": shut_down,
+    "mended_ms": mend,
     "master_crash_ms": kill_master,
     "worker_crash_ms": kill_worker,
     "warden_crash_ms": kill_warden,

@@ -170,12 +170,14 @@ class Leases:
     def look(self, events: list[Fields]) -> None:
         """After a commit of the master with these events. Raises `Violation`."""
         rows = self.rows.staff.before
-        deaths = [w for w, row in rows.items() if row["dead_at"] and w not in self.dead]
-        self.dead = {worker: None for worker, row in rows.items() if row["dead_at"]}
+        dead = {worker: None for worker, row in rows.items() if row["dead_at"]}
+        deaths = [worker for worker in dead if worker not in self.dead]
+        known = self.dead | dead  # what was parked is taken from them when it is let go on
+        self.dead = dead
         for event in events:
             if event["actor"] != "registry":
                 continue
-            if event["worker"] in deaths or event["dispatch_id"] in self.given_up:
+            if event["worker"] in known or event["dispatch_id"] in self.given_up:
                 self.given_up[event["dispatch_id"]] = None
             elif event["event"] == Event.LOST and event["detail"] == "worker_lost":
                 row = rows[event["worker"]]

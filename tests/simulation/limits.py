@@ -31,6 +31,7 @@ class Limits:
         self.ran_since: dict[tuple[int, int], tuple[int, int]] = {}  # attempt → life, world's time
         self.warned: dict[tuple[int, int], int] = {}  # attempt → how often
         self.seen: dict[int, tuple[int, int]] = {}  # instance → life, world's time of its start
+        self.let_go: dict[int, int] = {}  # instance → the life after which it goes on
         self.over: dict[int, None] = {}  # instances that were stopped because of their time
         self.due: dict[int, None] = {}  # tasks whose delay is over
         self.tries: dict[int, int] = {}  # task → its present try
@@ -139,6 +140,9 @@ class Limits:
             self.seen[number] = self.world.master.life, began_ms
             due_ms = began_ms + int(self.stretched(timeout.after_ms, 1)) + self.slack_ms
             self.world.at(due_ms, lambda: self._is_over(number, timeout))
+        former = self.rows.instances.get(number, row)
+        if former["attention"] and not row["attention"]:
+            self.let_go[number] = self.world.master.life
         struck = row["warned_at"] is not None or row["reason"] == "timeout"
         began_by, began_ms = self.seen[number]
         jumped = began_by != self.world.master.life and self.world.options.clock_jump_ms
@@ -156,7 +160,8 @@ class Limits:
         if row["state"] in WORKFLOW_FINAL or not world.options.is_prompt:
             return
         settling_ms = RECOVERY_CYCLES * (world.options.cycle_ms_max + world.options.commit_ms_max)
-        parked = row["attention"]  # left alone until a person acts
+        # Left alone until a person acts, and then taken up by the next life.
+        parked = row["attention"] or self.let_go.get(number) == world.master.life
         if (
             parked
             or not world.master.alive

@@ -23,6 +23,8 @@ WEATHER = (
         "block_ms",
         "child_kill_ms",
         "shutdowns",
+        "dismissed",
+        "mended_ms",
     ),
     *("commit_ms_max", "commit_slow", "commit_stall", "commit_unknown", "commit_final"),
     "scarce",
@@ -70,6 +72,7 @@ class Options:
     parts: float = 0.0  # of submits whose definition is named, and sent in parts before
     doubles: float = 0.2  # of requests that are sent again although they were answered
     shutdowns: int = 0  # interval
+    dismissed: float = 0.0  # of workers that a shutdown ends, and that are not up again for long
     big: float = 0.0  # of tasks that only workers of group big take
     orders_ms: int = 0  # between two of people's orders to workers
     safety_ms: int = 60_000
@@ -117,6 +120,7 @@ class Options:
     disk_full_ms: int = 0  # interval
     disk_full_ms_max: int = 10_000  # a lease, or several
     crasher: str = ""  # what crashes whoever receives it, of one instance (poison.py)
+    mended_ms: int = 0  # interval: somebody mends the program, and lets go on what was parked
     cycle_ms_max: int = 1
     file_ms_max: int = 5
     clock_offset_ms_max: int = 0
@@ -190,6 +194,7 @@ DRAWN: dict[str, Draw] = {
     "doubles": some(0.0, 0.3),
     "parts": kind(0.4, 0.3, 1.0),
     "shutdowns": kind(0.15, 20_000),
+    "dismissed": kind(0.3, 0.5),
     "limits": kind(0.5, 0.3, 0.8),
     "delays": kind(0.3, 0.2, 0.6),
     "priorities": some(True, False),
@@ -243,6 +248,7 @@ DRAWN: dict[str, Draw] = {
     "clock_jump_ms": kind(0.2, 10_000),
     "drift": kind(0.3, 0.01),
     "scarce": kind(0.15, 0.3),
+    "mended_ms": kind(0.5, 20_000),
 }
 
 
@@ -255,5 +261,5 @@ def draw(seed: int, **fixed: Any) -> Options:
     if slow or options.commit_ms_max > options.storm_ms:
         options = replace(options, storm_ms=10 * options.storm_ms)
     if options.crasher:  # what is parked is told again and again, and must find room beside others
-        options = replace(options, mailbox_max=max(options.mailbox_max, 50))
-    return options
+        return replace(options, mailbox_max=max(options.mailbox_max, 50))
+    return replace(options, mended_ms=0)  # nothing is parked

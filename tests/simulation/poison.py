@@ -50,8 +50,12 @@ class Poison:
 
     def _strikes_max(self) -> int:
         """Twice for each message there is, and some of a first window that blamed too many."""
-        tasks_max, tries_max = self.world.options.tasks_max, 3
-        return 8 + 2 * tries_max * tasks_max if self.kind in EACH else 8
+        options, tries_max = self.world.options, 3
+        if self.kind in EACH:
+            return 8 + 2 * tries_max * options.tasks_max
+        if self.kind == "placing":  # not on disk yet, its submit is put aside, and then the next
+            return 8 + 2 * options.instances
+        return 8
 
     def cure(self) -> None:
         """The program is mended."""

@@ -232,6 +232,10 @@ class Processes:
         row = self.rows.tasks[number]
         is_present = row["dispatch_id"] == dispatch_id and row["state"] in TASK_TO_FAIL_OVER
         late = self.world.now_ms - since_ms > SHOWN_MS
+        # Of what is left alone nothing is taken, and who does not come back tells nothing.
+        untold = process.start["workflow_instance_id"] in self.rows.parked
+        if untold or process.machine.node.lost:
+            return
         if late and is_present and row["reason"] != "kill_failed":
             raise Violation("§6 kill_failed is visible", f"pid {process.pid}, {row}", number)
 

@@ -8,7 +8,6 @@ from typing import Any
 
 from stenella.actors.base import Context, ToWarden
 from stenella.actors.master.dispatcher import Dispatcher
-from stenella.actors.master.event_persister import EventPersister
 from stenella.actors.master.gateway import Gateway
 from stenella.actors.master.known import Known
 from stenella.actors.master.liveness import Terms
@@ -23,6 +22,7 @@ from .bugs import CALM, FAILING, LOSSY, ORDERED, OUT_OF_ORDER, SLOW_DISK, WORKER
 from .bugs import master as in_master
 from .bugs import worker as in_worker
 from .parts import Parts
+from .regressions_parked import FOUND_PARKED
 
 
 class ForgetsItsTimer(Dispatcher):
@@ -128,7 +128,7 @@ class TakesFormerLives(Registry):
 
     def _register(self, register: Any, ctx: Context) -> None:
         known = self.workers.get(register.worker)
-        if known is not None and known.is_over and known.asking is None:
+        if known is not None and known.is_hidden and known.asking is None:
             known.row.life = 0
         super()._register(register, ctx)
 
@@ -185,22 +185,6 @@ class GoesOnHalfRecovered(WorkflowExecutor):
         super()._advance(live, ctx)
 
 
-class UnparksTwice(WorkflowExecutor):
-    """An instance that two letters stand for was written twice, from what was read before."""
-
-    def _unpark_loaded(self, loaded: Any, ctx: Context) -> None:
-        self.unparked.clear()
-        super()._unpark_loaded(loaded, ctx)
-
-
-class JudgesTheParkedByAnyLife(EventPersister):
-    """What was parked while the power failed was called never begun: it had run, and ran again."""
-
-    def _knows_journal(self, row: Any, judge: Any) -> bool:
-        known: bool = judge.known_journal
-        return known
-
-
 #: Workers that stand still, and wardens that die meanwhile.
 ASLEEP = {
     "leased": 0.0,
@@ -249,33 +233,6 @@ FORGOTTEN = {
     "noops": 0.5,
     "workers": 2,
     "instances": 4,
-}
-
-#: The power fails again and again where a RUNNING crashes the master.
-DARK = {
-    "crasher": "running",
-    "leased": 0.0,
-    "noops": 0.0,
-    "reboot_ms": 5_000,
-    "power_cut": True,
-    "file_ms_max": 5,
-    "instances": 8,
-}
-
-#: Many tasks of one instance run where a RUNNING crashes the master, which takes little at a time.
-MANY_LETTERS = {
-    "crasher": "running",
-    "leased": 0.0,
-    "noops": 0.0,
-    "instances": 8,
-    "task_ms_max": 4_000,
-    "tasks_max": 30,
-    "slots": 8,
-    "odd": 0.0,
-    "cycle_ms_max": 100,
-    "turn_messages": 3,
-    "safety_ms": 20_000,
-    "workers": 2,
 }
 
 
@@ -352,20 +309,6 @@ FOUND = [
         seed=15,
     ),
     Bug(
-        "two letters of one instance",
-        "§4",
-        in_master(workflow_executor=UnparksTwice),
-        CALM | MANY_LETTERS,
-        seed=4,
-    ),
-    Bug(
-        "what was parked is judged by any life",
-        "I11",
-        in_master(event_persister=JudgesTheParkedByAnyLife),
-        CALM | DARK,
-        seed=2,
-    ),
-    Bug(
         "an end in the middle of the recovery",
         "§4",
         in_master(workflow_executor=GoesOnHalfRecovered),
@@ -375,5 +318,6 @@ FOUND = [
         seed=36,
     ),
     Bug("a node that spins", "rests", Parts(turn=Spins), SLOW_DISK | {"ahead_bytes": 400}),
+    *FOUND_PARKED,
     Bug("a log asked for once", "I36", in_master(gateway=AsksOnce), {"loss": 0.3, "noops": 0.0}),
 ]

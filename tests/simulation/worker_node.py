@@ -41,6 +41,7 @@ _to_worker: CommandDecoder[ToWorker] = CommandDecoder(ToWorker)
 #: People's orders give a worker at most so many slots more than it was started with.
 MORE_SLOTS = 2
 LOG = b"what the task wrote\n"
+AWAY_MS_MAX = 60_000  # of a worker that a later `up` has again
 UNSYNCED_MAX = 20  # commits that a power cut may take; in truth all since the last checkpoint
 
 
@@ -141,6 +142,26 @@ class WorkerNode(Node):
             self.machine.reboot()
         self.crash("lost")
 
+    def _may_be_dismissed(self) -> None:
+        """The next `up` is with fewer workers; a later one has it again, or none does.
+
+        Not of the one that has all groups.
+        """
+        dismissed = self.world.weather.dismissed
+        if self is self.world.workers[0] or not dismissed:
+            return
+        if self.world.random.random() >= dismissed:
+            return
+        self.note("is dismissed")
+        self.lost = True
+
+        def engage() -> None:
+            self.lost = False
+            self.start()
+
+        if self.world.random.random() < 0.5:
+            self.world.after(self.world.random.randint(1, AWAY_MS_MAX), engage)
+
     def _lose_machine(self, power_cut: bool) -> None:
         self.note("reboots", "power cut" if power_cut else "")
         self.machine.reboot()
@@ -211,6 +232,7 @@ class WorkerNode(Node):
                 assert self.line is not None
                 if effect.end_warden:
                     self.line.post({"do": "leave"})
+                    self._may_be_dismissed()
                 self.leave()
             case _:
                 raise AssertionError(effect)

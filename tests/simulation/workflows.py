@@ -120,7 +120,8 @@ def isolation(random: Random, options: Options) -> dict[str, Any]:
     """What becomes of it where nobody reaches its worker."""
     if not options.keeping or random.random() >= options.keeping:
         return {}
-    patient = () if options.lose_ms else (None,)  # nobody is there to decide about it
+    goes = options.lose_ms or (options.shutdowns and options.dismissed)
+    patient = () if goes else (None,)  # nobody is there to decide about it
     return {"on_isolation": "keep", "lost_after_ms": random.choice((1, 30_000, *patient))}
 
 

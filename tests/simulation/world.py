@@ -144,7 +144,7 @@ class World:
 
     def finish(self) -> None:
         """Everything ends, and then everything works."""
-        if self.poison.kind:
+        if self.options.crasher:
             self.live_with_poison()
         self.run_until_quiet()
         self.clients[0].probe(sum(worker.slots for worker in self.present))
@@ -153,10 +153,14 @@ class World:
 
     def live_with_poison(self) -> None:
         """Everything else ends while there is poison about; cured, what waited goes on."""
-        self.run_until(self.checkers.rows.unrest_beside_poison)
-        self.poison.cure()
-        for letter in self.master.letters():
-            self.clients[0].retry_letter(letter)
+
+        def unrest() -> tuple[str, int] | None:
+            if not self.master.alive:  # what crashed it is put aside when it is up again
+                return "the master is down", 0
+            return self.checkers.rows.unrest_beside_poison()
+
+        self.run_until(unrest)
+        faults.mend(self)
 
     def run_until_quiet(self) -> None:
         """Raises `Violation` where something has not ended in time."""
