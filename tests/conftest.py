@@ -1,6 +1,7 @@
 """What holds for all tests: no setting of the caller's reaches them, and the option ``--seeds``."""
 
 import os
+import signal
 
 import pytest
 
@@ -9,6 +10,10 @@ _OF_TESTS = "STENELLA_WFFORMAT_DIR"
 for _name in [name for name in os.environ if name.startswith("STENELLA_")]:
     if _name != _OF_TESTS:
         del os.environ[_name]
+
+# As at a terminal: what a shell puts in the background is started with interrupts ignored, and so
+# would be the programs that tests interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
