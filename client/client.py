@@ -30,7 +30,7 @@ from ..workflow import definition as definitions
 from ..workflow.definition import Definition
 from ..workflow.parameters import start_params
 from .loading import load, load_document
-from .reads import Reads, new_request_id, succeeded
+from .reads import Reads, new_request_id, succeeded, writes_nothing
 from .submission import submit
 
 #: Definitions of which only the digest is sent again.
@@ -248,8 +248,8 @@ class Instance:
         row = next((row for row in document["tasks"] if row["name"] == task), None)
         if row is None or row["task_instance_id"] is None:
             raise NotFound(f"workflow instance {self.id} has no task {task!r} that began")
-        if document["dry_run"] or row["type"] == "noop":
-            return ""  # it writes nothing
+        if writes_nothing(document, row):
+            return ""
         data, offset = bytearray(), 0
         while True:
             page = self._client.log_page(row["task_instance_id"], attempt, offset)

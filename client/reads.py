@@ -27,6 +27,7 @@ from ..protocol.commands import (
     StatusRead,
 )
 from ..protocol.errors import WaitTimeout
+from ..protocol.launch import INSTANT_TYPES
 from ..protocol.states import WORKFLOW_FINAL, WorkflowState
 from .presence import elsewhere
 from .requester import LIMIT_S, WINDOW, Requester
@@ -52,6 +53,11 @@ FINAL_STATES = frozenset(state.name for state in WORKFLOW_FINAL)
 def is_final(document: dict[str, Any]) -> bool:
     """Whether the instance of this JSON document has ended."""
     return document["state"] in FINAL_STATES
+
+
+def writes_nothing(instance: dict[str, Any], task: dict[str, Any]) -> bool:
+    """Whether this task of the instance has no process, and so no log; both JSON documents."""
+    return instance["dry_run"] or task["type"] in INSTANT_TYPES
 
 
 def succeeded(document: dict[str, Any]) -> bool:

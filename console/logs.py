@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from ..client.presence import elsewhere, is_held
-from ..client.reads import Reads, is_final
+from ..client.reads import Reads, is_final, writes_nothing
 from ..protocol.errors import NotFound, RefusedInState
 from . import pages
 from .following import Follower
@@ -145,8 +145,8 @@ class _Texts:
         if number is None:
             raise self._nothing_yet(task)
         instance, log = self._document, None
-        writes_nothing = instance["dry_run"] or task["type"] == "noop"
-        if not writes_nothing:
+        is_empty = writes_nothing(instance, task)
+        if not is_empty:
             workflow_instance_id = instance["workflow_instance_id"]
             log = open_log(self._home, self._client, workflow_instance_id, task, attempt)
         if log is not None:
@@ -155,7 +155,7 @@ class _Texts:
                 yield piece
         elif attempt == task["attempt"] and task["start_time"] is None:
             raise self._nothing_yet(task)
-        elif writes_nothing:
+        elif is_empty:
             return
         elif self._client is None and attempt <= task["attempt"]:  # no cluster is up
             yield read(lambda reader: reader.log_end(number, attempt, TAIL_BYTES_MAX))[0]

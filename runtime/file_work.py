@@ -64,12 +64,12 @@ class Crossing:
 
 
 class FileWork:
-    """The queue to ``threads`` threads; nothing is done before all `pumps` run."""
+    """The queue to a thread; nothing is done before all `pumps` run."""
 
-    def __init__(self, threads: int = 1, gather_s: float = 0.0) -> None:
-        self.pumps = [self._run] * (threads + HUNG_MAX)
+    def __init__(self, gather_s: float = 0.0) -> None:
+        self.pumps = [self._run] * (1 + HUNG_MAX)
         self._jobs: SimpleQueue[Job] = SimpleQueue()
-        self._turns = Semaphore(threads)  # so many pumps serve, the others wait for a hang
+        self._turns = Semaphore(1)  # one pump serves, the others wait for a hang
         self._crossings: list[Crossing] = []
         self._gather_s = gather_s  # how long jobs may wait for others, to cross together
 

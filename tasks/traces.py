@@ -94,23 +94,15 @@ class Outputs:
     def read_log(self, log: Path) -> str:
         """Take every ``setValue`` of a log; its end. Memory is bounded by a block and a line."""
         try:
-            descriptor = os.open(log, os.O_RDONLY)
+            with open(log, "rb", buffering=0) as opened:
+                for name, value in _announced(opened.fileno()):
+                    self._take_text(name.decode(), value, "setValue in the log")
+                return _tail(opened.fileno())
         except FileNotFoundError:
             return ""  # it wrote nothing
         except OSError as error:
-            return self._unread(error)
-        try:
-            for name, value in _announced(descriptor):
-                self._take_text(name.decode(), value, "setValue in the log")
-            return _tail(descriptor)
-        except OSError as error:
-            return self._unread(error)
-        finally:
-            os.close(descriptor)
-
-    def _unread(self, error: OSError) -> str:
-        self._problems.append(f"the log cannot be read: {error.strerror}")
-        return _unreadable(error)
+            self._problems.append(f"the log cannot be read: {error.strerror}")
+            return _unreadable(error)
 
     def read_file(self, file: str) -> None:
         """Take every line of the file ``$STENELLA_OUTPUT``; that there is none is no problem."""
@@ -208,17 +200,12 @@ def in_words(problems: list[str]) -> str:
 def log_tail(log: Path) -> str:
     """The last lines of a log, for people: control characters visible, no newline at the end."""
     try:
-        descriptor = os.open(log, os.O_RDONLY)
+        with open(log, "rb", buffering=0) as opened:
+            return _tail(opened.fileno())
     except FileNotFoundError:
         return ""
     except OSError as error:
         return _unreadable(error)
-    try:
-        return _tail(descriptor)
-    except OSError as error:
-        return _unreadable(error)
-    finally:
-        os.close(descriptor)
 
 
 def _tail(descriptor: int) -> str:
