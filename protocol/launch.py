@@ -10,11 +10,16 @@ INSTANT_TYPES = frozenset({"noop"})
 
 
 class Launch(msgspec.Struct, frozen=True):
-    """A process to be: exactly this environment (plus the marker), started in ``cwd``."""
+    """A process to be: exactly this environment (plus the marker), started in ``cwd``.
+
+    ``traces``: every file, beside the log, of which the type's ``collect`` reads. Where all are
+    empty or missing at the end, and no output is declared, the type is not asked. None: it is.
+    """
 
     argv: list[str]
     env: dict[str, str]
     cwd: str
+    traces: list[str] | None = None
 
 
 class Collection(msgspec.Struct, frozen=True):

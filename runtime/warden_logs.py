@@ -1,17 +1,35 @@
-"""The warden's way to bound a log while its task writes: a hole in the middle.
+"""What the warden does with logs: it bounds one by a hole in its middle, and sees if any is empty.
 
-What lies between head and tail is given back to the file system: the file stays as long as it was
-and takes no more disk than its limit. Readers and the cut at the end: `home/logs.py`.
+While its task writes, what lies between a log's head and tail is given back to the file system: the
+file stays as long as it was and takes no more disk than its limit. Readers, and the cut at the end:
+`home/logs.py`.
 """
 
 import ctypes
 import os
+import stat
 
 BLOCK_BYTES = 4096
 KEEP_SIZE, PUNCH_HOLE = 1, 2  # fallocate(2)
 
 _fallocate = ctypes.CDLL(None).fallocate
 _fallocate.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64)
+
+
+def are_empty(paths: list[str] | None) -> bool:
+    """Whether none of these files has anything in it; False where that cannot be told."""
+    if paths is None:
+        return False
+    for path in paths:
+        try:
+            found = os.lstat(path)
+            if found.st_size or not stat.S_ISREG(found.st_mode):
+                return False
+        except FileNotFoundError:
+            continue
+        except OSError:
+            return False
+    return True
 
 
 def cap(path: str, limit: int) -> bool:

@@ -22,7 +22,7 @@ import time
 from contextlib import suppress
 
 from ..actors.worker.warden import Effect, Fields, Warden
-from .warden_logs import cap
+from .warden_logs import are_empty, cap
 from .warden_tasks import PASSING, Tasks
 
 READ_BYTES = 16_384  # a turn takes some 20 starts, 15 ms: what they answer does not wait longer
@@ -262,7 +262,9 @@ class Performer:
                 return [{"do": "signalled", "dispatch_id": dispatch_id}] if sent else []
             case ("sweep", sweep):
                 answer = {name: sweep[name] for name in ("dispatch_id", "sweep_no")}
-                return [answer | {"do": "swept", "left": self.tasks.sweep(sweep)}]
+                left = self.tasks.sweep(sweep)
+                silent = are_empty(sweep["traces"])
+                return [answer | {"do": "swept", "left": left, "silent": silent}]
             case ("count", counts):
                 return [{"do": "counted", "counts": self.tasks.count(counts)}]
             case ("cap", log, bytes_max):

@@ -49,7 +49,7 @@ class Python:
         if "/" in interpreter:
             interpreter = from_submission(request, interpreter, "python")
         require_program(interpreter, env["PATH"], cwd)
-        return Launch([interpreter, file], env, cwd)
+        return Launch([interpreter, file], env, cwd, [env["STENELLA_OUTPUT"]])
 
     def collect(
         self,

@@ -92,7 +92,11 @@ def hand_over(folder: Path, log: Path, to: pwd.struct_passwd) -> None:
 
 
 def as_account(launch: Launch, to: pwd.struct_passwd, request: TaskExecuteRequest) -> Launch:
-    """The process as that account, with its HOME and USER unless the task has its own."""
+    """The process as that account, with its HOME and USER unless the task has its own.
+
+    Its traces are in a folder of that account's, where a warden, which must not wait, has no
+    business: it might be a mount of theirs.
+    """
     setpriv = str(shutil.which(SETPRIV, path=PATH_DEFAULT))
     change = [f"--reuid={to.pw_uid}", f"--regid={to.pw_gid}", "--init-groups", "--"]
     whose = {"HOME": to.pw_dir, "USER": to.pw_name, "LOGNAME": to.pw_name}

@@ -37,20 +37,21 @@ class Shell:
     def prepare(self, request: TaskExecuteRequest, folder: Path) -> Launch | None:
         """The script's process; raises `CannotPrepare` where the system could not start it."""
         env = environment(request, folder, self._inherited)
+        written = [env["STENELLA_OUTPUT"]]
         if request.command:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             cwd = working_folder(request, folder)
             require_program(request.command[0], env["PATH"], cwd)
-            return Launch(request.command, env, cwd)
+            return Launch(request.command, env, cwd, written)
         if request.script is None:
             raise CannotPrepare(f"the shell task {request.task} has neither script nor command")
         file = folder / SCRIPT_FILE
         write_script(file, request.script)
         cwd = working_folder(request, folder)
         if interpreter_of(request.script, cwd, env["PATH"]) is None:
-            return Launch([self._shell, str(file)], env, cwd)
+            return Launch([self._shell, str(file)], env, cwd, written)
         require_executable(file)
-        return Launch([str(file)], env, cwd)
+        return Launch([str(file)], env, cwd, written)
 
     def collect(
         self,

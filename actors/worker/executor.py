@@ -406,6 +406,7 @@ class Executor:
             "env": launch.env,
             "cwd": launch.cwd,
             "log": row.log,
+            "traces": launch.traces,
             "limit_ms": self._time_left_ms(attempt, attempt.request, ctx),
             "grace_ms": attempt.request.kill_grace_ms,
             "processes_max": self.processes_max,
@@ -477,14 +478,18 @@ class Executor:
             return
         attempt.ended = ended
         row = attempt.row
+        outputs, required = json.loads(row.outputs), json.loads(row.required)
+        if ended.get("silent") and not (outputs or required):
+            self._conclude(row.dispatch_id, Collection({}, ""), ctx)
+            return
         ctx.perform(
             Collect(
                 dispatch_id=row.dispatch_id,
                 task_type=row.type,
                 log=row.log,
                 exit_code=exit_code(ended),
-                outputs=json.loads(row.outputs),
-                required=json.loads(row.required),
+                outputs=outputs,
+                required=required,
             )
         )
 

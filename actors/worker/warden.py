@@ -13,7 +13,7 @@ From the worker, one JSON object a line, each with the ``connection`` it came by
 | do | fields | answered by |
 |---|---|---|
 | hello | worker, boot, journal, life | records, once the former connection is read to its end |
-| start | IDENTITY, argv, env, cwd, log, the limits | begun, ended; or never_began |
+| start | IDENTITY, argv, env, cwd, log, the limits; traces | begun, ended; or never_began |
 | lease | owner, until_ms (CLOCK_BOOTTIME; 0: none), grace_ms | |
 | kill | dispatch_id, intent, grace_ms | killing, then ended or kill_failed; or the end; unknown |
 | forget | dispatch_id, ended or lost (else ignored) | |
@@ -23,6 +23,8 @@ Intents: person, timeout, limit, fence, shutdown. An unknown attempt that is kil
 The limits are limit_ms, grace_ms, processes_max: unless somebody was first, an attempt is killed
 with intent timeout ``limit_ms`` after its begin (0: never) with the grace ``grace_ms``, and with
 intent limit and no grace once it has more than ``processes_max`` processes (0: any number).
+``traces`` are the files, beside the log, in which it may leave something; None or missing: who
+knows. An attempt that left nothing in any of them was ``silent``: nobody need look.
 
 A lease says until when this owner's attempts may run. When one has passed the warden stops them by
 itself (TERM at once, KILL ``grace_ms`` after the deadline, intent fence), but for those that are to
@@ -42,7 +44,7 @@ From the world:
 | signalled | dispatch_id | answers ``signal`` if the main process had not ended by then |
 | exited | dispatch_id, code, signal, duration_ms, oom | the main process ended; one is None |
 | counted | counts: dispatch_id → processes | answers ``count``; of those too many at least |
-| swept | dispatch_id, sweep_no, left (pids) | answers ``sweep``: found alive, or not yet clear |
+| swept | dispatch_id, sweep_no, left (pids), silent | answers ``sweep``: found alive, or unclear |
 | grace_over, sweep_again, spawn_again | as given to ``timer`` | it fired |
 | idle_over, count, logs_due | as given to ``timer`` | it fired |
 | limit_over | dispatch_id | the time of ``limit`` is over |
@@ -71,16 +73,17 @@ Facts, each with ``say`` and, but for the first, dispatch_id:
 |---|---|
 | records | records: every attempt not forgotten, folded, with its phase |
 | begun | pid, start_ticks, start_time |
-| ended | code, signal, end_time, duration_ms, intent, oom, problem (None or reason, message) |
+| ended | code, signal, end_time, duration_ms, intent, oom, silent, problem (or None) |
 | lost, killing, unknown, never_began | |
 | kill_failed | pids |
 | not_understood | do: a command that this warden does not know, or that lacks a field |
 
 Log records are the facts begun, ended and lost, plus ``starting`` and ``forget``, with the word
-under ``phase`` instead of ``say``. Times are epoch milliseconds; ``start_ticks`` is field 22 of
-/proc/<pid>/stat, which with the pid and the kernel's boot id names a process for good. ``oom``: the
-main process, or what a shell ended with, got a KILL that was not ours while the kernel killed for
-want of memory, in our memory group (group) or somewhere (machine); else empty.
+under ``phase`` instead of ``say``. A ``problem`` has a reason and a message. Times are epoch
+milliseconds; ``start_ticks`` is field 22 of /proc/<pid>/stat, which with the pid and the kernel's
+boot id names a process for good. ``oom``: the main process, or what a shell ended with, got a KILL
+that was not ours while the kernel killed for want of memory, in our memory group (group) or
+somewhere (machine); else empty.
 """
 
 TYPE_CHECKING = False
@@ -135,7 +138,7 @@ TERM = 15  # signal(7): as what ended a process that was told to end before it b
 
 TOLD = {  # the fields of the facts that are also records
     "begun": ("pid", "start_ticks", "start_time"),
-    "ended": ("code", "signal", "end_time", "duration_ms", "intent", "oom", "problem"),
+    "ended": ("code", "signal", "end_time", "duration_ms", "intent", "oom", "problem", "silent"),
 }
 
 
@@ -149,6 +152,7 @@ class Live:
         self.intent: str | None = None  # the same, once its signal has gone out in time
         self.grace_ms = 0  # the shortest asked for
         self.log, self.log_bytes_max = "", 0  # 0: not bounded
+        self.traces: list[str] | None = None  # the log is one of them
         self.limit_ms = self.limit_grace_ms = 0  # of its time, 0: none; of the kill at its end
         self.processes_max = 0  # that it may have at once, 0: any number
         self.hard = False  # the grace is over: sweeping until nothing is left
@@ -274,6 +278,8 @@ class Warden:
         live.limit_ms, live.limit_grace_ms = message["limit_ms"], message["grace_ms"]
         live.processes_max = message["processes_max"]
         live.log, live.log_bytes_max = message["log"], message.get("log_bytes_max", 0)
+        if message.get("traces") is not None:
+            live.traces = [message["log"], *message["traces"]]
         return [self._record(record), ("spawn", message)]
 
     def _kill(self, message: Fields) -> list[Effect]:
@@ -487,6 +493,8 @@ class Warden:
         sure = live.clean or not live.abandoned  # not our child: it may flee from one look
         live.clean = not left
         if not left and sure:
+            if live.result:
+                live.result["silent"] = message["silent"]  # nothing is left that could write
             done = live.result or live.abandoned  # else its exit is still to come, and sweeps
             return self._conclude(dispatch_id) if done else []
         effects: list[Effect] = []
@@ -524,7 +532,7 @@ class Warden:
         live = self.live[dispatch_id]
         live.sweep_no += 1
         everywhere = live.abandoned or live.asked is not None
-        sweep = {"sweep_no": live.sweep_no, "everywhere": everywhere}
+        sweep = {"sweep_no": live.sweep_no, "everywhere": everywhere, "traces": live.traces}
         return ("sweep", self._mark(dispatch_id, live) | sweep)
 
     def _mark(self, dispatch_id: int, live: Live) -> Fields:
@@ -582,10 +590,10 @@ class Warden:
         live = self.live.get(dispatch_id)
         if facts["phase"] == "starting" or (live is not None and live.abandoned):
             return []  # begun, ended or lost follows
-        told = {name: facts[name] for name in TOLD.get(facts["phase"], ())}
+        told = {name: facts[name] for name in TOLD.get(facts["phase"], ()) if name in facts}
         return self._tell(facts["phase"], dispatch_id, **told)
 
 
 def _nothing_ran(end_time: int) -> Fields:
     ended = {"code": None, "signal": None, "end_time": end_time, "duration_ms": 0, "oom": ""}
-    return ended | {"problem": None}
+    return ended | {"problem": None, "silent": True}

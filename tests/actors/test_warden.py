@@ -70,13 +70,23 @@ def test_ended_waits_until_what_was_left_is_gone() -> None:
     assert warden.receive(swept(2)) == ended_effects()
 
 
+def test_whether_it_was_silent_is_what_the_last_look_at_its_log_and_traces_says() -> None:
+    warden = played({"do": "open"}, hello(), start() | {"traces": ["/out"]}, spawned())
+    traces = ["/log", "/out"]
+
+    assert warden.receive(exited()) == [sweep(1, traces=traces)]
+    warden.receive(swept(1, 100, silent=True))
+    assert warden.receive(again(1)[2]) == [sweep(2, traces=traces)]
+    assert warden.receive(swept(2, silent=False)) == ended_effects(silent=False)
+
+
 def test_a_spawn_that_fails_ends_the_attempt_with_the_problem() -> None:
     warden = played({"do": "open"}, hello(), start())
 
     failed = {"do": "spawn_failed", "dispatch_id": 7, "end_time": 1_000, "message": "no such file"}
     problem = {"reason": "spawn", "message": "no such file"}
     assert warden.receive(failed) == ended_effects(
-        code=None, end_time=1_000, duration_ms=0, problem=problem
+        code=None, end_time=1_000, duration_ms=0, problem=problem, silent=True
     )
 
 

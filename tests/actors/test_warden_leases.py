@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from .warden_messages import exited, kill, played, running, start
+from .warden_messages import exited, kill, played, running, start, swept
 
 GRACE_MS = 10_000
 UNTIL_MS = 60_000
@@ -49,7 +49,7 @@ def test_it_ends_as_fenced() -> None:
     warden = running(clock(1), lease(), clock(UNTIL_MS), {"do": "signalled", "dispatch_id": 7})
     warden.receive(exited(code=None, signal=15))
 
-    effects = warden.receive({"do": "swept", "dispatch_id": 7, "sweep_no": 1, "left": []})
+    effects = warden.receive(swept(1))
 
     assert [fact["intent"] for kind, *_, fact in effects if kind == "tell"] == ["fence"]
 

@@ -154,6 +154,14 @@ def test_a_log_folds_to_the_latest_phase_and_forgets() -> None:
     assert not warden.live
 
 
+def test_what_a_former_version_did_not_record_is_not_told() -> None:
+    fine = {name: fact for name, fact in FINE.items() if name != "silent"}
+    ended = STARTING | {"phase": "ended", **fine}
+    warden = played({"do": "open"}, hello(), records=[ended])
+
+    assert warden.receive(kill()) == [tell("ended", **fine)]
+
+
 def test_a_record_whose_starting_is_damaged_is_left_out() -> None:
     warden = played({"do": "open"}, records=[{"phase": "begun", "dispatch_id": 7, **BEGUN}])
 

@@ -65,13 +65,14 @@ def exited(code: int | None = 0, signal: int | None = None) -> Fields:
     }
 
 
-def swept(sweep_no: int, *left: int) -> Fields:
-    return {"do": "swept", "dispatch_id": 7, "sweep_no": sweep_no, "left": list(left)}
+def swept(sweep_no: int, *left: int, silent: bool = False) -> Fields:
+    found = {"left": list(left), "silent": silent}
+    return {"do": "swept", "dispatch_id": 7, "sweep_no": sweep_no, **found}
 
 
 def sweep(sweep_no: int, **fields: object) -> tuple[Any, ...]:
     usual = {"pid": 99, "start_ticks": 5, "abandoned": False, "everywhere": False}
-    at = {"dispatch_id": 7, "sweep_no": sweep_no, "marker": "c.w1.7.1"}
+    at = {"dispatch_id": 7, "sweep_no": sweep_no, "marker": "c.w1.7.1", "traces": None}
     return ("sweep", at | usual | fields)
 
 
@@ -94,6 +95,7 @@ FINE = {
     "intent": None,
     "oom": "",
     "problem": None,
+    "silent": False,
 }
 GRACE = ("timer", 5_000, {"do": "grace_over", "dispatch_id": 7})
 FORGET = {"do": "forget", "connection": 1, "dispatch_id": 7}

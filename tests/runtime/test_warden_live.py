@@ -48,6 +48,31 @@ def test_a_process_begins_and_ends_with_its_code(worker: Worker, folder: Path) -
     assert [json.loads(line)["phase"] for line in lines] == ["starting", "begun", "ended"]
 
 
+@pytest.mark.parametrize(
+    ("traces", "wrote", "silent"),
+    [
+        (["out"], ":", True),
+        ([], ":", True),
+        (["out"], ": > out", True),
+        (["out"], "echo word", False),
+        (["out"], "echo a=1 > out", False),
+        (["out"], "sh -c 'trap \"\" HUP; sleep 0.2; echo late' & exec sleep 0.4", False),
+        (["out"], "mkfifo out", False),
+        (["out"], "ln -s /dev/null out", False),
+        (["out"], "mkdir folder; ln -s folder out", False),
+        (["a-script/out"], ":", False),
+        (None, ":", False),
+    ],
+)
+def test_it_was_silent_if_all_its_traces_are_empty(
+    worker: Worker, folder: Path, traces: list[str] | None, wrote: str, silent: bool
+) -> None:
+    paths = None if traces is None else [str(folder / name) for name in traces]
+    worker.start(1, script(folder, wrote), traces=paths)
+
+    assert worker.wait("ended", 1)["silent"] is silent
+
+
 def test_a_process_that_a_signal_ended_tells_the_signal(worker: Worker) -> None:
     worker.start(1, "/bin/sh", "-c", "kill -KILL $$")
 

@@ -107,6 +107,8 @@ class Checkers:
                     continue  # accepted and dropped in one turn
                 case TaskExecuteRequestAck() | TaskExecuteRunning() | TaskExecuteResponse():
                     self.journals.journalled(node.name, command)
+                    if isinstance(command, TaskExecuteResponse):
+                        self.processes.on_result(node, command)
                 case WorkerRegister() if node.boot not in self.journals.met_warden:
                     raise Violation("§6 the warden answers before the Register", f"{command}")
 

@@ -58,6 +58,7 @@ class Machine:
         self.processes: dict[int, Process] = {}  # living ones
         self.spawns: dict[int, int] = {}  # task instance id → how often
         self.folders: dict[int, Fields] = {}  # dispatch id → outputs written
+        self.said: dict[int, list[str]] = {}  # dispatch id → lines of its log
         self.log: list[str] = []  # warden.log
         self.capped: dict[str, int] = {}  # log → when it was looked at last
         self.warden: WardenProcess | None = None
@@ -202,9 +203,14 @@ class Machine:
             if process.plan["odd"] == "text":
                 value += "\0"
             self.folders[start["dispatch_id"]] = dict.fromkeys(process.plan["outputs"], value)
+        if process.plan["says"]:
+            self._say(process, process.plan["says"])
         if process.plan["litters"]:
             self._new(start, main=False)
         self.end(process, code, None)
+
+    def _say(self, process: Process, line: str) -> None:
+        self.said.setdefault(process.start["dispatch_id"], []).append(line)
 
     def _poison(self, process: Process) -> None:
         """It takes the whole machine down."""
@@ -217,6 +223,8 @@ class Machine:
             return
         process.alive = False
         del self.processes[process.pid]
+        if not process.main:
+            self._say(process, "left behind")
         self.world.checkers.on_end(self.node, process)
         self.note("exits", process, f"code={code} signal={signal}")
         if process.main and process.parent is not None:
@@ -235,6 +243,13 @@ class Machine:
             wait_ms = self.world.random.randint(0, DYING_MS_MAX)
             wait_ms += process.plan.get("stubborn_ms", 0)
             self._after(wait_ms, lambda: self.end(process, None, KILL))
+
+    def is_silent(self, sweep: Fields) -> bool:
+        """As `runtime/warden_logs.are_empty`."""
+        number = sweep["dispatch_id"]
+        return sweep["traces"] is not None and not (
+            self.said.get(number) or self.folders.get(number)
+        )
 
     def carrying(self, marker: str) -> list[Process]:
         """Living processes of one attempt."""

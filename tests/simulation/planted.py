@@ -146,6 +146,18 @@ PLANTED = [
         WARDENS_DIE | {"task_ms_max": 4_000},
     ),
     Bug(
+        "the traces are looked at too soon",
+        "what was written is told",
+        Parts(warden=worker.LooksAtTracesTooSoon),
+        CALM | {"noops": 0.0, "littering": 0.5},
+    ),
+    Bug(
+        "a missing output is not missed",
+        "I15: who was silent has succeeded",
+        in_worker(executor=worker.TakesSilenceForSuccess),
+        CALM | {"odd": 0.5, "noops": 0.0},
+    ),
+    Bug(
         "logs are looked at once",
         "B8",
         Parts(warden=worker.LooksAtLogsOnce),

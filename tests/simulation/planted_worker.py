@@ -97,6 +97,15 @@ class BelievesTheClock(Executor):
         attempt.row.start_time = start
 
 
+class TakesSilenceForSuccess(Executor):
+    """An output that is missing is none that can be found."""
+
+    def _collect(self, attempt: Any, ended: Any, ctx: Context) -> None:
+        if ended.get("silent"):
+            attempt.row.outputs, attempt.row.required = "{}", "[]"
+        super()._collect(attempt, ended, ctx)
+
+
 class CallsAdoptedOnesAbandoned(Executor):
     def _listed(self, attempt: Any) -> Any:
         listed = super()._listed(attempt)
@@ -140,6 +149,17 @@ class LooksAtLogsOnce(Warden):
 
     def _logs_due(self, message: Any) -> Any:
         return [effect for effect in super()._logs_due(message) if effect[0] != "timer"]
+
+
+class LooksAtTracesTooSoon(Warden):
+    """What is left of an attempt when its main process has ended may still write."""
+
+    def _swept(self, message: Any) -> Any:
+        live: Any = self.live.get(message["dispatch_id"])
+        if live is None:
+            return []
+        live.first = getattr(live, "first", message["silent"])
+        return super()._swept(message | {"silent": live.first})
 
 
 class EndsWithoutSweep(Warden):

@@ -34,11 +34,13 @@ class Poison:
         self.world = world
         self.kind = world.options.crasher
         self.strikes = 0
+        self.struck_ms = 0  # when it did last
 
     def strike(self, actor: Any, message: Any) -> None:
         """Raises `Poisoned` where ``actor`` is not to survive ``message``."""
         if self.kind and self._is_poisonous(actor, message):
             self.strikes += 1
+            self.struck_ms = self.world.now_ms
             if self.strikes > self._strikes_max():
                 raise Violation("poison is quarantined", f"after {self.strikes} crashes {message}")
             raise Poisoned(f"{self.kind}: {message}")

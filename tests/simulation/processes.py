@@ -8,6 +8,7 @@ from stenella.actors.worker.warden import LOGS_LOOK_MS
 from stenella.protocol.commands import (
     Command,
     TaskExecuteRequest,
+    TaskExecuteResponse,
     TaskKillRequest,
     TaskKillResponse,
 )
@@ -77,6 +78,15 @@ class Processes:
         if here and not told:
             text = f"{request} after {took_ms} ms"
             raise Violation("§6 RUNNING before it is prepared", text, request.task_instance_id)
+
+    def on_result(self, node: "Node", result: TaskExecuteResponse) -> None:
+        """Whatever was written before the last of it ended is told. Raises `Violation`."""
+        for worker in self.world.workers:
+            if worker is node and result.exit_code is not None:
+                said = "\n".join(worker.machine.said.get(result.dispatch_id, ()))
+                if result.tail != said:
+                    text = f"{result}, but its log is {said!r}"
+                    raise Violation("what was written is told", text, result.task_instance_id)
 
     def on_spawn(self, node: "WorkerNode", process: "Process") -> None:
         """I11, I12. Raises `Violation`."""
@@ -228,7 +238,7 @@ class Processes:
         if process.killed_ms is None or healed_ms is None:
             return
         number, dispatch_id = (process.start[n] for n in ("task_instance_id", "dispatch_id"))
-        since_ms = max(process.killed_ms, healed_ms)
+        since_ms = max(process.killed_ms, healed_ms, self.world.poison.struck_ms)
         row = self.rows.tasks[number]
         is_present = row["dispatch_id"] == dispatch_id and row["state"] in TASK_TO_FAIL_OVER
         late = self.world.now_ms - since_ms > SHOWN_MS

@@ -172,7 +172,9 @@ class WardenProcess:
                 return [{"do": "signalled", "dispatch_id": dispatch_id}]
             case ("sweep", sweep):
                 answer = {name: sweep[name] for name in ("dispatch_id", "sweep_no")}
-                return [answer | {"do": "swept", "left": self._sweep(sweep)}]
+                left = self._sweep(sweep)
+                silent = self.machine.is_silent(sweep)
+                return [answer | {"do": "swept", "left": left, "silent": silent}]
             case ("count", counts):
                 found = {c["dispatch_id"]: self.machine.count(c["marker"]) for c in counts}
                 return [{"do": "counted", "counts": found}]

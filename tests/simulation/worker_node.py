@@ -244,9 +244,10 @@ class WorkerNode(Node):
 
     def _collected(self, effect: Collect) -> Collected:
         written = self.machine.folders.get(effect.dispatch_id, {})
+        tail = "\n".join(self.machine.said.get(effect.dispatch_id, ()))
         missing = [name for name in effect.required if name not in written]
         problem = f"no output {missing[0]}" if missing else ""
-        return Collected(effect.dispatch_id, Collection(effect.outputs | written, "", problem))
+        return Collected(effect.dispatch_id, Collection(effect.outputs | written, tail, problem))
 
 
 def prepared(request: TaskExecuteRequest) -> Prepared:
@@ -257,4 +258,4 @@ def prepared(request: TaskExecuteRequest) -> Prepared:
     if json.loads(request.script)["odd"] == "prepare":
         return Prepared(request.dispatch_id, None, "its folder cannot be made")
     env = {name: str(value) for name, value in request.params.items()}
-    return Prepared(request.dispatch_id, Launch(["sim", request.script], env, "/work"))
+    return Prepared(request.dispatch_id, Launch(["sim", request.script], env, "/work", []))

@@ -1,7 +1,8 @@
 """Random workflows: chains, fans, diamonds and tangles of tasks whose scripts are plans.
 
 A plan says how long the process lives (ms, at most), how many of its first runs fail, whether it is
-deaf to TERM, litters, outlasts KILL, writes which outputs, and what is odd about it.
+deaf to TERM, litters, outlasts KILL, says what in its log, writes which outputs, and what is odd
+about it.
 """
 
 import json
@@ -95,6 +96,7 @@ def one_task(
         "deaf": random.random() < options.deaf,
         "litters": random.random() < options.littering,
         "stubborn_ms": random.randint(1, STUBBORN_MS) if random.random() < options.stubborn else 0,
+        "says": "done" if place % 2 else "",
         "outputs": [output.name for output in outputs],
         "odd": random.choice(ODDITIES) if random.random() < options.odd else "",
     }
@@ -127,9 +129,9 @@ def isolation(random: Random, options: Options) -> dict[str, Any]:
 
 def wide(slots: int) -> Definition:
     """As many tasks at once as there are slots, each long enough to overlap with all others."""
-    plan = {"ms": 1, "fails": 0, "deaf": False, "litters": False, "outputs": [], "odd": ""}
+    plan = {"ms": 1, "fails": 0, "deaf": False, "litters": False, "says": "", "outputs": []}
     tasks = tuple(
-        Task(name=f"t{place}", script=json.dumps(plan | {"at_least_ms": 5_000}))
+        Task(name=f"t{place}", script=json.dumps(plan | {"odd": "", "at_least_ms": 5_000}))
         for place in range(slots)
     )
     return Definition(name=PROBE, tasks=tasks)

@@ -7,7 +7,7 @@ from stenella.bench import loads
 from stenella.workflow.definition import Definition, Retry, Task
 
 #: As in the simulation: how long a process lives, how often it fails first, and nothing odd.
-PLAN = {"ms": 2, "fails": 0, "deaf": False, "litters": False, "outputs": [], "odd": ""}
+PLAN = {"ms": 2, "fails": 0, "deaf": False, "litters": False, "says": "", "outputs": [], "odd": ""}
 
 
 def definition(document: loads.Document) -> Definition:
