@@ -12,8 +12,9 @@ INSTANT_TYPES = frozenset({"noop"})
 class Launch(msgspec.Struct, frozen=True):
     """A process to be: exactly this environment (plus the marker), started in ``cwd``.
 
-    ``traces``: every file, beside the log, of which the type's ``collect`` reads. Where all are
-    empty or missing at the end, and no output is declared, the type is not asked. None: it is.
+    ``traces``: every file, beside the log, of which the type's ``collect`` reads; absolute, in the
+    attempt's folder. Where all are empty or missing at the end, and no output is declared, the type
+    is not asked, nor of what never began. None: it is asked of whatever has begun.
     """
 
     argv: list[str]

@@ -224,7 +224,11 @@ def _readable(launch: Launch | None) -> Launch | None:
         raise CannotPrepare(
             f"its arguments and environment are {len(body)} bytes, the limit is {LAUNCH_BYTES_MAX}"
         )
-    return _launches.decode(body)
+    plain = _launches.decode(body)
+    for path in plain.traces or ():
+        if not path.startswith("/") or "\0" in path:
+            raise CannotPrepare(f"its trace {path!r} is no absolute path")
+    return plain
 
 
 def _reportable(collection: Collection, note: str) -> Collection:

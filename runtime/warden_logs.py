@@ -17,17 +17,20 @@ _fallocate.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int6
 
 
 def are_empty(paths: list[str] | None) -> bool:
-    """Whether none of these files has anything in it; False where that cannot be told."""
+    """Whether none of these files has anything in it; False where that cannot be told.
+
+    Another version's worker may have named something else than files.
+    """
     if paths is None:
         return False
     for path in paths:
         try:
             found = os.lstat(path)
-            if found.st_size or not stat.S_ISREG(found.st_mode):
+            if found.st_size or found.st_nlink > 1 or not stat.S_ISREG(found.st_mode):
                 return False
         except FileNotFoundError:
             continue
-        except OSError:
+        except (OSError, ValueError, TypeError):
             return False
     return True
 

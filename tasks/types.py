@@ -59,6 +59,8 @@ class TaskType(Protocol):
     ) -> Collection:
         """Read the traces of the ended process; its group is gone, nothing writes any more.
 
+        Not called where `Launch.traces` says that there is nothing to read.
+
         ``declared`` are the outputs and their defaults, ``required`` those that have none.
         ``exit_code`` is 0–255, 128+n after signal n.
         """

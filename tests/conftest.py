@@ -11,9 +11,10 @@ for _name in [name for name in os.environ if name.startswith("STENELLA_")]:
     if _name != _OF_TESTS:
         del os.environ[_name]
 
-# As at a terminal: what a shell puts in the background is started with interrupts ignored, and so
-# would be the programs that tests interrupt.
+# As at a terminal: what a shell puts in the background is started with interrupts ignored, what
+# nohup starts with hangups, and so would be the programs that tests interrupt and hang up.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

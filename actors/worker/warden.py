@@ -278,7 +278,7 @@ class Warden:
         live.limit_ms, live.limit_grace_ms = message["limit_ms"], message["grace_ms"]
         live.processes_max = message["processes_max"]
         live.log, live.log_bytes_max = message["log"], message.get("log_bytes_max", 0)
-        if message.get("traces") is not None:
+        if isinstance(message.get("traces"), list):
             live.traces = [message["log"], *message["traces"]]
         return [self._record(record), ("spawn", message)]
 
@@ -527,7 +527,8 @@ class Warden:
         Of an own attempt: its group and session, descendants that came to the warden (a subreaper),
         and theirs. ``abandoned``: the group of ``pid`` if that started at ``start_ticks``.
         ``everywhere``: whatever carries the marker too; a look at every process of the machine,
-        spared to an attempt that ended by itself.
+        spared to an attempt that ended by itself. ``traces``: what to look at afterwards, to tell
+        whether it was silent; None: that cannot be told.
         """
         live = self.live[dispatch_id]
         live.sweep_no += 1

@@ -1,5 +1,7 @@
 """The rules of a warden for one attempt: messages in, the exact list of effects out."""
 
+import pytest
+
 from stenella.actors.worker.warden import (
     FORGOTTEN_MAX,
     LOGS_LOOK_MS,
@@ -78,6 +80,13 @@ def test_whether_it_was_silent_is_what_the_last_look_at_its_log_and_traces_says(
     warden.receive(swept(1, 100, silent=True))
     assert warden.receive(again(1)[2]) == [sweep(2, traces=traces)]
     assert warden.receive(swept(2, silent=False)) == ended_effects(silent=False)
+
+
+@pytest.mark.parametrize("traces", [None, "/out", 5])
+def test_traces_of_another_version_say_nothing(traces: object) -> None:
+    warden = played({"do": "open"}, hello(), start() | {"traces": traces}, spawned())
+
+    assert warden.receive(exited()) == [sweep(1, traces=None)]
 
 
 def test_a_spawn_that_fails_ends_the_attempt_with_the_problem() -> None:

@@ -296,6 +296,8 @@ def test_whatever_anybodys_type_raises_is_a_sentence(
         (Launch([5], {}, "/"), "ValidationError: Expected `str`, got `int` - at `$.argv[0]`"),  # type: ignore[list-item]
         (Launch([sys.executable], {"A": None}, "/"), "got `null` - at `$.env[...]`"),  # type: ignore[dict-item]
         (Launch(["x" * LAUNCH_BYTES_MAX], {}, "/"), "its arguments and environment are"),
+        (Launch(["a"], {}, "/", ["output"]), "its trace 'output' is no absolute path"),
+        (Launch(["a"], {}, "/", ["/a\0b"]), "its trace '/a\\x00b' is no absolute path"),
         ("a command", "ValidationError: Expected `object`, got `str`"),
     ],
     ids=lambda given: given[:20] if isinstance(given, str) else "",

@@ -60,7 +60,9 @@ def test_a_process_begins_and_ends_with_its_code(worker: Worker, folder: Path) -
         (["out"], "mkfifo out", False),
         (["out"], "ln -s /dev/null out", False),
         (["out"], "mkdir folder; ln -s folder out", False),
+        (["out"], ": > x; ln x out", False),
         (["a-script/out"], ":", False),
+        (["a\0b"], ":", False),
         (None, ":", False),
     ],
 )

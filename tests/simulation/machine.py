@@ -24,6 +24,7 @@ THAW_MS_MAX = 5  # in which all goes on that waited
 #: What a bomb has, what a worker allows, and how long the bomb goes on if nobody ends it.
 BOMB_PROCESSES, PROCESSES_MAX = 10_000, 100
 BOMB_MS = 30_000
+OUTPUT = "/work/output"  # whatever else is looked at is a log
 Fields = dict[str, Any]
 
 
@@ -246,10 +247,11 @@ class Machine:
 
     def is_silent(self, sweep: Fields) -> bool:
         """As `runtime/warden_logs.are_empty`."""
-        number = sweep["dispatch_id"]
-        return sweep["traces"] is not None and not (
-            self.said.get(number) or self.folders.get(number)
-        )
+        number, traces = sweep["dispatch_id"], sweep["traces"]
+        if traces is None:
+            return False
+        written: dict[str, Any] = {OUTPUT: self.folders.get(number)}
+        return not any(written.get(path, self.said.get(number)) for path in traces)
 
     def carrying(self, marker: str) -> list[Process]:
         """Living processes of one attempt."""

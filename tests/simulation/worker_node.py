@@ -29,7 +29,7 @@ from stenella.protocol.launch import Collection, Launch
 from stenella.protocol.rows import Batch, JournalNode
 from stenella.storage.worker_journal import WorkerJournal
 
-from .machine import PROCESSES_MAX, Machine
+from .machine import OUTPUT, PROCESSES_MAX, Machine
 from .network import Link
 from .node import CLUSTER, HEARTBEAT_MS, Node
 from .warden_line import WardenLine
@@ -258,4 +258,6 @@ def prepared(request: TaskExecuteRequest) -> Prepared:
     if json.loads(request.script)["odd"] == "prepare":
         return Prepared(request.dispatch_id, None, "its folder cannot be made")
     env = {name: str(value) for name, value in request.params.items()}
-    return Prepared(request.dispatch_id, Launch(["sim", request.script], env, "/work", []))
+    # A deaf one's type does not say what it reads.
+    traces = None if json.loads(request.script)["deaf"] else [OUTPUT]
+    return Prepared(request.dispatch_id, Launch(["sim", request.script], env, "/work", traces))

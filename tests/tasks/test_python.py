@@ -22,6 +22,12 @@ def test_a_script_runs_in_the_workers_own_interpreter_with_its_packages(tmp_path
     assert (code, log) == (0, f"{sys.executable} {tmp_path / 'work'} __main__\n")
 
 
+def test_it_reads_nothing_but_the_log_and_the_output_file(tmp_path: Path) -> None:
+    launch = launched(Python(ENVIRON), request("", task_type="python"), tmp_path)
+
+    assert launch.traces == [launch.env["STENELLA_OUTPUT"]]
+
+
 def test_outputs_and_parameters_are_those_of_any_task(tmp_path: Path) -> None:
     script = (
         "import json, os\n"

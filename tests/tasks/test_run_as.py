@@ -61,6 +61,7 @@ def run(folder: Path, log: Path, script: str, **fields: Any) -> str:
     launch = launched(Shell(ENVIRON), asked, folder)
     run_as.hand_over(folder, log, account)
     launch = run_as.as_account(launch, account, asked)
+    assert launch.traces is None  # they would be in a folder of that account's
     with log.open("ab") as out:
         done = subprocess.run(
             launch.argv, env=launch.env, cwd=launch.cwd, stdout=out, stderr=out, check=False

@@ -3,6 +3,7 @@
 import stat
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,6 +24,17 @@ def test_a_script_without_shebang_is_run_by_bash(shell: Shell, tmp_path: Path) -
     code, log, _ = attempt(shell, request('words=(a b); echo "${words[1]}"'), tmp_path)
 
     assert (code, log) == (0, "b\n")
+
+
+@pytest.mark.parametrize(
+    "begins", [{"script": ":"}, {"script": "#!/bin/sh"}, {"command": ["true"]}]
+)
+def test_it_reads_nothing_but_the_log_and_the_output_file(
+    shell: Shell, tmp_path: Path, begins: dict[str, Any]
+) -> None:
+    launch = launched(shell, request(**{"script": None} | begins), tmp_path)
+
+    assert launch.traces == [launch.env["STENELLA_OUTPUT"]]
 
 
 def test_a_shebang_counts(shell: Shell, tmp_path: Path) -> None:
