@@ -36,8 +36,6 @@ LOOK_S = 0.02  # between two looks for a warden that is starting; it takes some 
 START_S_MAX = 10.0  # for a machine that is busy; after it another one is started
 #: Between two connections. A warden that ends at once (folder, disk) must not be started in a loop.
 RETRY_S = (0.05, 0.2, 0.5, 1.0, 2.0, 5.0)
-#: A ``forget`` goes with the next message, or after so long: it is not worth the warden's waking.
-FORGET_S = 0.05
 CREDENTIALS = struct.Struct("3i")  # pid, user, group
 #: -P, so that the working folder cannot stand in for the standard library; the environment is the
 #: worker's, so that whatever way of installing it found ``stenella``, the warden finds it too.
@@ -62,7 +60,6 @@ class WardenLink:
         self.deliver = deliver
         self.dropped_count = 0  # posted while there was no connection, or another warden's
         self._outbox = b""
-        self._forgets = False  # a forget waits for company
         self._wake = Event()
         self._greeted = False
         self._peer = (0, 0)  # pid and start of the warden that greeted
@@ -72,7 +69,8 @@ class WardenLink:
     def post(self, message: dict[str, Any], only: tuple[int, int] | None = None) -> None:
         """Queue one message; never blocks. Before `records` and after `warden_lost` it is lost.
 
-        ``only``: pid and start of the warden that it is meant for; to another it is lost too.
+        ``only``: pid and start of the warden that it is meant for; to another it is lost too. A
+        ``forget`` goes with the next message, or at the next `nudge`: the warden need not wake.
         """
         if not self._greeted or only not in (None, self._peer):
             self.dropped_count += 1
@@ -80,9 +78,11 @@ class WardenLink:
         self._outbox += msgspec.json.encode(message) + b"\n"
         if message["do"] != "forget":
             self._wake.set()
-        elif not self._forgets:
-            self._forgets = True
-            gevent.spawn_later(FORGET_S, self._wake.set)
+
+    def nudge(self) -> None:
+        """Send what waits; to be called now and then."""
+        if self._greeted and self._outbox:
+            self._wake.set()
 
     def close(self) -> None:
         """End `run` once everything posted is sent; the warden stays."""
@@ -199,7 +199,7 @@ class WardenLink:
             while self._outbox or not self._closing:
                 self._wake.wait()
                 self._wake.clear()
-                data, self._outbox, self._forgets = self._outbox, b"", False
+                data, self._outbox = self._outbox, b""
                 stream.sendall(data)
             stream.shutdown(socket.SHUT_WR)
         except OSError:

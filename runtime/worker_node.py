@@ -331,6 +331,7 @@ class Worker:
         )
         self.node.offer("membership", vitals)
         self.link.nudge()
+        self.warden.nudge()
         self.files.look()
 
     # --- what is performed ----------------------------------------------------------------------

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import gevent
 import psutil
 import pytest
 
@@ -69,6 +70,18 @@ def test_what_is_forgotten_is_listed_no_more(worker: Worker, folder: Path) -> No
     second = Worker(folder, life=2)
     assert second.wait("records")["records"] == []
     second.die()
+
+
+def test_a_forget_waits_for_company_or_for_a_nudge(worker: Worker, folder: Path) -> None:
+    worker.start(1, "/bin/true")
+    worker.wait("ended", 1)
+    log = folder / "warden.log"
+
+    worker.post("forget", dispatch_id=1)
+    gevent.sleep(0.2)
+    assert '"phase": "forget"' not in log.read_text()
+    worker.link.nudge()
+    wait_until(lambda: '"phase": "forget"' in log.read_text())
 
 
 def test_what_is_meant_for_a_former_warden_is_lost_to_the_next_one(
