@@ -255,9 +255,10 @@ def prepared(request: TaskExecuteRequest) -> Prepared:
     if request.task_type == "noop":
         return Prepared(request.dispatch_id, None)
     assert request.script is not None
-    if json.loads(request.script)["odd"] == "prepare":
+    plan = json.loads(request.script)
+    if plan["odd"] == "prepare":
         return Prepared(request.dispatch_id, None, "its folder cannot be made")
     env = {name: str(value) for name, value in request.params.items()}
     # A deaf one's type does not say what it reads.
-    traces = None if json.loads(request.script)["deaf"] else [OUTPUT]
+    traces = None if plan["deaf"] else [OUTPUT]
     return Prepared(request.dispatch_id, Launch(["sim", request.script], env, "/work", traces))
